@@ -1,0 +1,1 @@
+"""Detectors compare MANY events: count, expect, test, localise."""

@@ -1,0 +1,1 @@
+"""Models interpret ONE event: normalise, mask, pseudonymise, tokenise, label."""

@@ -1,0 +1,151 @@
+"""Configuration: TOML into frozen typed sections. Unknown keys are refused with their path; secrets come from files or the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta
+
+from qianshao.errors import ConfigError
+
+DEMONSTRATION_KEY = b"qianshao-demonstration-key-published"
+"""Pseudonym key of a replay without a configuration. It is public: anyone can recompute these pseudonyms, and replay says so."""
+
+KEY_ENVIRONMENT_VARIABLE = "QIANSHAO_PSEUDONYM_KEY"
+
+Positive = Annotated[int, Meta(gt=0)]
+NotNegative = Annotated[int, Meta(ge=0)]
+
+
+class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[service]`: clock and accounting."""
+
+    timezone: str = "Asia/Shanghai"
+    decision_seconds: Positive = 10
+    reorder_seconds: NotNegative | None = None
+    """None = 300 in a replay, 5 live."""
+    allowed_lateness_minutes: NotNegative = 10
+    dedup_hours: Positive = 48
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which every timestamp is written and days are cut."""
+        return ZoneInfo(self.timezone)
+
+
+class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[privacy]`: where the pseudonym key is."""
+
+    pseudonym_key_file: str | None = None
+
+
+class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[detection]`: the knob is a budget."""
+
+    false_alarms_per_day: Annotated[float, Meta(gt=0)] = 0.2
+    minimum_customers: Annotated[int, Meta(ge=2)] = 4
+    maximum_series: Annotated[int, Meta(ge=1000)] = 200_000
+
+
+class PushSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[push]`: inside which limits a proactive message may be proposed."""
+
+    quiet_start: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "22:00"
+    quiet_end: Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "08:00"
+    maximum_per_customer_per_day: Positive = 1
+    maximum_per_incident: Positive = 5_000
+    valid_hours: Positive = 24
+    channels: tuple[str, ...] = ("app", "sms")
+
+
+class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[clickhouse]`: the embedded store."""
+
+    path: str | None = None
+    """None = `store` inside the output folder."""
+    retention_days: Positive = 90
+
+
+class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[console]`: the live page; loopback by default."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+
+
+class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[pipeline]`: sizes that change speed and memory, never results."""
+
+    batch_size: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    shards: Annotated[int, Meta(ge=1, le=256)] = 4
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a person can set. Every key is explained in `qianshao.example.toml`."""
+
+    service: Service = Service()
+    privacy: Privacy = Privacy()
+    detection: Detection = Detection()
+    push: PushSettings = PushSettings()
+    clickhouse: ClickHouse = ClickHouse()
+    console: Console = Console()
+    pipeline: Pipeline = Pipeline()
+
+
+def load_config(path: Path) -> Config:
+    """Read a TOML file into a `Config`.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, or holds an unknown key or a wrong value; the message names file and key.
+    """
+    try:
+        with path.open("rb") as handle:
+            data = tomllib.load(handle)
+    except OSError as error:
+        raise ConfigError(f"configuration {path}: cannot be read ({error.strerror}); give an existing TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"configuration {path}: is not TOML ({error}); see qianshao.example.toml") from None
+    try:
+        config = msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"configuration {path}: {error}; see qianshao.example.toml for every key") from None
+    try:
+        _ = config.service.zone
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(
+            f"configuration {path}: service.timezone {config.service.timezone!r} is unknown; use a name such as Asia/Shanghai"
+        ) from None
+    return config
+
+
+def pseudonym_key(config: Config) -> tuple[bytes, bool]:
+    """Return the pseudonym key and whether it is the published demonstration key.
+
+    The environment variable goes before the file, the file before the demonstration key.
+
+    Raises
+    ------
+    ConfigError
+        If the key file cannot be read or the key is shorter than 16 bytes.
+    """
+    value = os.environ.get(KEY_ENVIRONMENT_VARIABLE)
+    if value is not None:
+        key, origin = value.encode(), f"environment variable {KEY_ENVIRONMENT_VARIABLE}"
+    elif config.privacy.pseudonym_key_file is not None:
+        origin = f"privacy.pseudonym_key_file {config.privacy.pseudonym_key_file}"
+        try:
+            key = Path(config.privacy.pseudonym_key_file).read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"{origin}: cannot be read ({error.strerror}); name a file with the key") from None
+    else:
+        return DEMONSTRATION_KEY, True
+    if len(key) < 16:
+        raise ConfigError(f"{origin}: holds {len(key)} bytes; a pseudonym key needs at least 16 random bytes")
+    return key, False

@@ -1,0 +1,123 @@
+"""Events as they arrive and as they travel on once read, masked and understood."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["chat", "call", "ticket", "device", "rating"]
+KINDS: tuple[str, ...] = ("chat", "call", "ticket", "device", "rating")
+
+DIMENSIONS: tuple[str, ...] = ("line", "product", "model", "firmware", "region", "channel")
+"""The dimensions every event may carry; an event's own `dims` come on top."""
+
+MAX_TEXT_CHARS = 20_000
+
+
+class RawEvent(msgspec.Struct, kw_only=True, gc=False):
+    """One event as it came in, decoded and type-checked but NOT masked: it never leaves the reading worker."""
+
+    id: str
+    kind: str
+    ts: int
+    channel: str | None = None
+    line: str | None = None
+    product: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    region: str | None = None
+    dims: dict[str, str] = {}
+    customer: dict[str, str] = {}
+    conversation: str | None = None
+    role: str | None = None
+    text: str | None = None
+    confidence: float | None = None
+    ticket: str | None = None
+    type: str | None = None
+    status: str | None = None
+    device: str | None = None
+    level: str | None = None
+    code: str | None = None
+    message: str | None = None
+    metrics: dict[str, float] = {}
+    score: int | None = None
+    extra: dict[str, Any] = {}
+    """Unknown fields, kept as they came."""
+
+
+class Observation(msgspec.Struct, kw_only=True, gc=False):
+    """One event after the masking stage: no raw identifier in any field. This is what every later stage sees.
+
+    Free text is masked (typed tokens such as 〔手机〕); customers, devices and conversations are keyed pseudonyms, 64-bit
+    integers that are 0 when the event names none. `customer` falls back to the device, then to the conversation, so that
+    an event that belongs to somebody always counts as one somebody.
+    """
+
+    id: str
+    kind: str
+    ts: int
+    """Event time, epoch milliseconds."""
+    channel: str | None = None
+    line: str | None = None
+    product: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    region: str | None = None
+    dims: dict[str, str] = {}
+    customer: int = 0
+    device: int = 0
+    conversation: int = 0
+    role: str | None = None
+    text: str = ""
+    """Masked text: the chat turn, the call segment, the ticket text or the device message."""
+    topic: str = ""
+    """Service topic of the shipped taxonomy, '' when the model abstains or the event carries no customer voice."""
+    topic_confidence: float = 0.0
+    sentiment: float = 0.0
+    """−1 (very negative) … 1 (very positive); 0 where there is no customer voice."""
+    terms: tuple[str, ...] = ()
+    """Fault terms of the lexicon and codes that the text names, without repeats, in order of appearance."""
+    tokens: tuple[str, ...] = ()
+    """Content words of customers' text and ticket text, for keywords; no stop words, no masked tokens."""
+    danger: str = ""
+    """Name of a rare danger that the text asserts (人身安全, 资金被骗 …), '' if none."""
+    type: str = ""
+    status: str = ""
+    level: str = ""
+    code: str = ""
+    template: str = ""
+    """Device message with its numbers and identifiers replaced, so that equal causes are equal strings."""
+    score: int = 0
+    metrics: dict[str, float] = {}
+    extra: str = ""
+    """Unknown fields as masked JSON, '' if none."""
+
+    def dimension(self, name: str) -> str | None:
+        """Return the value of one dimension, whether common or the event's own; None if absent."""
+        if name in DIMENSIONS:
+            value: str | None = getattr(self, name)
+            return value
+        return self.dims.get(name)
+
+
+class DeadLetter(msgspec.Struct, kw_only=True, gc=False):
+    """A record that could not be counted, with the reason and a masked excerpt."""
+
+    source: str
+    position: int
+    """Line number in the source, from 1."""
+    reason: str
+    excerpt: str
+    """Masked, at most 200 characters."""
+    kind: str = ""
+    """The kind, where the record was readable enough to name a known one."""
+
+
+def pseudonym_text(value: int) -> str:
+    """Write a 64-bit pseudonym as it appears in outputs.
+
+    >>> pseudonym_text(255)
+    '00000000000000ff'
+    """
+    return f"{value:016x}"

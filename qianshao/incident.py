@@ -1,0 +1,60 @@
+"""Incidents out: one record per change, the newest state whole, in the shape that others test against."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Change = Literal[
+    "watched", "opened", "updated", "acknowledged", "escalated", "mitigated", "resolved", "reopened", "merged", "dismissed"
+]
+Status = Literal["watching", "open", "acknowledged", "mitigated", "resolved", "merged", "dismissed"]
+Severity = Literal["P1", "P2", "P3", "P4"]
+
+
+class About(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the incident is about; topics, codes and terms are not dimensions."""
+
+    topic: str | None = None
+    ticket_type: str | None = None
+    code: str | None = None
+    terms: list[str] = []
+
+
+class Signal(msgspec.Struct, kw_only=True):
+    """One witness of an incident: a series, its window, observed against expected."""
+
+    series: str
+    kind: str
+    window_start: str
+    window_end: str
+    observed: float
+    expected: float
+    score: float
+
+
+class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """One change of one incident: a line of `incidents.jsonl`, a row of the incidents table, a message of the topic."""
+
+    incident: str
+    version: int
+    change: Change
+    status: Status
+    reason: str
+    at: str
+    opened_at: str | None
+    first_seen: str
+    severity: Severity
+    title: str
+    dims: dict[str, str | list[str]]
+    about: About
+    signals: list[Signal]
+    customers: int
+    messages: int
+    devices: int
+    keywords: list[str]
+    quotes: list[str]
+    evidence: list[str]
+    confidence: float
+    parent: str | None = None

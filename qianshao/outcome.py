@@ -1,0 +1,57 @@
+"""What one step of the dataflow gives to the sinks: everything that leaves, with its accounting."""
+
+from __future__ import annotations
+
+import msgspec
+
+from qianshao.event import DeadLetter, Observation
+from qianshao.incident import IncidentChange
+from qianshao.push import Push, Trend
+from qianshao.series import Series
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """Accounting of one source: `read` = `counted` + `late` + `dead` + `duplicate` + `dropped`, always."""
+
+    source: str
+    read: int = 0
+    counted: int = 0
+    late: int = 0
+    dead: int = 0
+    duplicate: int = 0
+    dropped: int = 0
+
+
+class Rollup(msgspec.Struct, kw_only=True, gc=False):
+    """One closed bin of one series, with the band in which it was expected. (series, bin_start) is its key."""
+
+    series: Series
+    bin_start: int
+    """Epoch milliseconds."""
+    bin_ms: int
+    messages: int
+    customers: int
+    expected: float
+    low: float
+    high: float
+    learning: bool
+    """True while the expectation rests on too little history to be trusted."""
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """All that one step emits. Outcomes arrive at the sinks in the order of `sequence`, without gaps."""
+
+    sequence: int
+    watermark: int
+    """Event time up to which every decision has fallen, epoch milliseconds."""
+    counted: list[Observation] = []
+    late: list[Observation] = []
+    deadletters: list[DeadLetter] = []
+    rollups: list[Rollup] = []
+    incidents: list[IncidentChange] = []
+    pushes: list[Push] = []
+    trends: list[Trend] = []
+    tallies: list[Tally] = []
+    """Cumulative, one per source."""
+    final: bool = False
+    """True on the last outcome of a replay."""

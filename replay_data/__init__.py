@@ -1,0 +1,1 @@
+"""Recorded worlds with their truth and provenance, shipped in the wheel."""

@@ -1,0 +1,1 @@
+"""Sinks are all that leaves: ClickHouse, the push queue, feeds, files."""
