@@ -1,4 +1,4 @@
-"""Configuration: TOML into frozen typed sections. Unknown keys are refused with their path; secrets come from files or the environment."""
+"""Configuration: TOML into frozen typed sections; unknown keys are refused, secrets come from files or the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import Meta
 from qianshao.errors import ConfigError
 
 DEMONSTRATION_KEY = b"qianshao-demonstration-key-published"
-"""Pseudonym key of a replay without a configuration. It is public: anyone can recompute these pseudonyms, and replay says so."""
+"""Pseudonym key of a replay without a configuration. It is public: anyone can recompute them, and replay says so."""
 
 KEY_ENVIRONMENT_VARIABLE = "QIANSHAO_PSEUDONYM_KEY"
 
@@ -109,7 +109,7 @@ def load_config(path: Path) -> Config:
         with path.open("rb") as handle:
             data = tomllib.load(handle)
     except OSError as error:
-        raise ConfigError(f"configuration {path}: cannot be read ({error.strerror}); give an existing TOML file") from None
+        raise ConfigError(f"configuration {path}: cannot be read ({error.strerror}); give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"configuration {path}: is not TOML ({error}); see qianshao.example.toml") from None
     try:
@@ -120,7 +120,8 @@ def load_config(path: Path) -> Config:
         _ = config.service.zone
     except (ZoneInfoNotFoundError, ValueError):
         raise ConfigError(
-            f"configuration {path}: service.timezone {config.service.timezone!r} is unknown; use a name such as Asia/Shanghai"
+            f"configuration {path}: service.timezone {config.service.timezone!r} is unknown; "
+            "use a name such as Asia/Shanghai"
         ) from None
     return config
 

@@ -49,9 +49,9 @@ class RawEvent(msgspec.Struct, kw_only=True, gc=False):
 class Observation(msgspec.Struct, kw_only=True, gc=False):
     """One event after the masking stage: no raw identifier in any field. This is what every later stage sees.
 
-    Free text is masked (typed tokens such as 〔手机〕); customers, devices and conversations are keyed pseudonyms, 64-bit
-    integers that are 0 when the event names none. `customer` falls back to the device, then to the conversation, so that
-    an event that belongs to somebody always counts as one somebody.
+    Free text is masked (typed tokens such as 〔手机〕); customers, devices and conversations are keyed pseudonyms,
+    64-bit integers that are 0 when the event names none. `customer` falls back to the device, then to the conversation,
+    so that an event that belongs to somebody always counts as one somebody.
     """
 
     id: str

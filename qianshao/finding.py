@@ -1,4 +1,4 @@
-"""A finding: one series is stranger than it should be, with what was seen, what was expected, and who stands behind it."""
+"""A finding: one series is stranger than it should be, with what was seen, what was expected and who stands behind."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
     witness: str
     """Which independent source speaks: contacts, tickets, devices."""
     evidence: tuple[Observation, ...]
-    """The events that carry it, oldest first; on a repeated finding only those not given before."""
+    """The events that carry it, oldest first, at most 500 and the newest of them."""
+    dims: dict[str, str | list[str]] = {}
+    """The most specific combination that explains the excess; {} = no dimension does."""
+    keywords: tuple[str, ...] = ()
+    """Contrastive terms of the evidence against the ordinary traffic, best first."""
+    quotes: tuple[str, ...] = ()
+    """Masked representative texts."""
     opens: bool = False
     """Strong enough to open an incident alone; False = a weak witness."""

@@ -7,7 +7,16 @@ from typing import Literal
 import msgspec
 
 Change = Literal[
-    "watched", "opened", "updated", "acknowledged", "escalated", "mitigated", "resolved", "reopened", "merged", "dismissed"
+    "watched",
+    "opened",
+    "updated",
+    "acknowledged",
+    "escalated",
+    "mitigated",
+    "resolved",
+    "reopened",
+    "merged",
+    "dismissed",
 ]
 Status = Literal["watching", "open", "acknowledged", "mitigated", "resolved", "merged", "dismissed"]
 Severity = Literal["P1", "P2", "P3", "P4"]
