@@ -1,0 +1,96 @@
+"""What the terminal shows of a run: evidence cards, incident lines, the summary, drawn with rich."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from qianshao.app import wording
+from qianshao.app.card import Card, impact
+from qianshao.incident import IncidentChange
+
+SEVERITY_STYLES: dict[str, str] = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": "cyan"}
+
+MAXIMUM_WIDTH = 120
+"""Lines longer than this are hard to read, however wide the terminal."""
+
+
+def card_panel(card: Card) -> RenderableType:
+    """Draw one evidence card.
+
+    Texts that come from events are given to rich as plain text: a `[bold]` in a customer's words stays as typed.
+    """
+    style = SEVERITY_STYLES.get(card.severity, "bold")
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True, style="dim")
+    facts.add_column(overflow="fold")
+    facts.add_row("始于", Text(card.since))
+    sizes = Text("，").join(Text(f"{name} {size:,}") for name, size in impact(card))
+    facts.add_row("影响", sizes if sizes.plain else Text("尚无客户"))
+    facts.add_row("范围", Text(" · ".join(f"{name} {value}" for name, value in card.dims) or "没有哪个维度能单独解释"))
+    if card.about:
+        facts.add_row("关于", Text(" · ".join(f"{name} {value}" for name, value in card.about)))
+    if card.keywords:
+        facts.add_row("关键词", Text("、".join(card.keywords)))
+    facts.add_row("为何现在", Text(f"{card.why}（可信度 {card.confidence_percent}%，证据 {card.evidence_count} 条）"))
+    facts.add_row("何时消退", Text(card.quiet))
+    if card.lead:
+        facts.add_row("领先", Text(card.lead, style="bold green"))
+
+    witnesses = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    witnesses.add_column("信号", overflow="fold")
+    witnesses.add_column("时段", no_wrap=True)
+    witnesses.add_column("观测", justify="right", no_wrap=True)
+    witnesses.add_column("预期", justify="right", no_wrap=True)
+    witnesses.add_column("变化", no_wrap=True)
+    witnesses.add_column("偶然概率", no_wrap=True)
+    for witness in card.witnesses:
+        name = Text(witness.name)
+        if witness.scope:
+            name.append(f"  {witness.scope}", style="dim")
+        change = f"{witness.kind} {witness.multiple}".strip()
+        witnesses.add_row(name, witness.window, witness.observed, witness.expected, change, witness.chance)
+
+    parts: list[RenderableType] = [Text(card.title, style="bold"), Text(""), facts]
+    if card.witnesses:
+        parts += [Text(""), witnesses]
+    if card.quotes:
+        parts.append(Text(""))
+        parts += [Padding(Text(f"“{quote}”", style="italic"), (0, 0, 0, 2)) for quote in card.quotes]
+    heading = Text.assemble((f" {card.severity} {card.severity_name} ", f"{style} reverse"), f" {card.status_name} ")
+    return Panel(
+        Group(*parts),
+        title=heading,
+        title_align="left",
+        subtitle=Text(f"{card.incident} · 第 {card.version} 版"),
+        subtitle_align="right",
+        border_style=style,
+        padding=(1, 2),
+    )
+
+
+def incident_line(change: IncidentChange) -> Text:
+    """Write one change of one incident as a line stamped with event time."""
+    style = SEVERITY_STYLES.get(change.severity, "bold")
+    text = Text.assemble(
+        (wording.day_and_clock(change.at), "dim"),
+        f"  {change.severity}  ",
+        (wording.CHANGE_NAMES.get(change.change, change.change), style),
+        "  ",
+        (wording.plain(change.title), "bold"),
+    )
+    sizes = [f"{name} {size:,}" for name, size in (("客户", change.customers), ("设备", change.devices)) if size > 0]
+    if sizes:
+        text.append("  " + "，".join(sizes), style="dim")
+    return text
+
+
+def screen(*, stderr: bool) -> Console:
+    """Open the terminal for people: at most 120 columns, no emoji or number colouring of customers' words."""
+    console = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
+    if console.width > MAXIMUM_WIDTH:
+        console.width = MAXIMUM_WIDTH
+    return console

@@ -1,0 +1,230 @@
+"""Chinese words for what people read: measures, dimensions, kinds, states, reasons, times and numbers."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+MEASURE_NAMES: dict[str, str] = {
+    "contacts": "客户来访",
+    "topic": "主题",
+    "ticket_type": "工单类型",
+    "term": "用语",
+    "negative": "负面情绪",
+    "danger": "危险信号",
+    "code": "设备代码",
+    "template": "设备日志",
+    "channel": "渠道",
+    "repeat": "重复来访",
+}
+
+DIMENSION_NAMES: dict[str, str] = {
+    "line": "业务线",
+    "product": "产品",
+    "model": "型号",
+    "firmware": "固件",
+    "region": "地区",
+    "channel": "渠道",
+}
+
+KIND_NAMES: dict[str, str] = {
+    "rise": "升高",
+    "drop": "下降",
+    "silence": "中断",
+    "new": "首次出现",
+    "shift": "变化",
+    "repeat": "重复来访",
+    "device": "设备升高",
+}
+
+CHANGE_NAMES: dict[str, str] = {
+    "watched": "开始观察",
+    "opened": "立案",
+    "updated": "更新",
+    "acknowledged": "已接手",
+    "escalated": "升级",
+    "mitigated": "趋于缓解",
+    "resolved": "恢复",
+    "reopened": "再次发生",
+    "merged": "并入",
+    "dismissed": "排除",
+}
+
+STATUS_NAMES: dict[str, str] = {
+    "watching": "观察中",
+    "open": "进行中",
+    "acknowledged": "处理中",
+    "mitigated": "缓解中",
+    "resolved": "已恢复",
+    "merged": "已并入",
+    "dismissed": "已排除",
+}
+
+SEVERITY_NAMES: dict[str, str] = {"P1": "特别重大", "P2": "重大", "P3": "较大", "P4": "一般"}
+
+ONGOING: frozenset[str] = frozenset({"open", "acknowledged", "mitigated"})
+"""Statuses in which an incident is happening and people should see it first."""
+
+REASON_NAMES: dict[str, str] = {}
+
+DEAD_LETTER_NAMES: dict[str, str] = {}
+
+TREND_NAMES: dict[str, str] = {
+    "rising": "上升",
+    "new": "新出现",
+    "seasonal": "季节性",
+    "falling": "回落",
+    "resolved": "已恢复",
+}
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def dimension_value(value: str | list[str]) -> str:
+    """Write one dimension's value; several values stand beside each other.
+
+    >>> dimension_value(["华东", "华南"])
+    '华东、华南'
+    """
+    return value if isinstance(value, str) else "、".join(value)
+
+
+def series_name(series: str) -> tuple[str, str]:
+    """Name a series for people: what is counted, and under which dimensions.
+
+    Parameters
+    ----------
+    series
+        A series as it stands in a signal, for example ``code:E207|firmware=2.2.0``.
+
+    Returns
+    -------
+    tuple of str
+        The name and the dimensions, '' without any.
+
+    >>> series_name("code:E207|firmware=2.2.0|region=华东")
+    ('设备代码 E207', '固件 2.2.0 · 地区 华东')
+    >>> series_name("contacts:")
+    ('客户来访', '')
+    """
+    head, *pairs = series.split("|")
+    measure, _, value = head.partition(":")
+    name = MEASURE_NAMES.get(measure, measure)
+    if value:
+        name = f"{name} {value}" if value.isascii() else f"{name}「{value}」"
+    dims = []
+    for pair in pairs:
+        key, _, dim = pair.partition("=")
+        dims.append(f"{DIMENSION_NAMES.get(key, key)} {dim}")
+    return name, " · ".join(dims)
+
+
+def number(value: float) -> str:
+    """Write a count or an expectation: whole when large, one digit when small, thousands apart.
+
+    >>> number(0.04), number(2.26), number(37.0), number(12345.6)
+    ('0.04', '2.3', '37', '12,346')
+    """
+    if value == int(value) or abs(value) >= 20:
+        return f"{value:,.0f}"
+    if abs(value) >= 0.1:
+        return f"{value:.1f}"
+    return f"{value:.2f}"
+
+
+def multiple(observed: float, expected: float) -> str:
+    """Say how far an observation is from its expectation, '' when they are about equal.
+
+    >>> multiple(40, 4), multiple(1, 10), multiple(5, 0.0), multiple(10, 10)
+    ('10 倍', '少 90%', '', '')
+    """
+    if expected <= 0:
+        return ""
+    ratio = observed / expected
+    if ratio >= 1000:
+        return "1000 倍以上"
+    if ratio >= 1.1:
+        return f"{ratio:.0f} 倍" if ratio >= 9.5 else f"{ratio:.1f} 倍"
+    if ratio <= 0.9:
+        return f"少 {100 * (1 - ratio):.0f}%"
+    return ""
+
+
+def chance(score: float) -> str:
+    """Say how unlikely a score is by chance alone; beyond 10⁻¹² further digits would be a false precision.
+
+    >>> chance(6.31), chance(42.0), chance(0.4)
+    ('≈ 10⁻⁶', '< 10⁻¹²', '> 0.1')
+    """
+    if score < 1:
+        return "> 0.1"
+    sign = "≈" if score < 13 else "<"
+    return f"{sign} 10⁻" + str(min(12, int(score))).translate(_SUPERSCRIPTS)
+
+
+def moment(text: str) -> datetime:
+    """Read one of our own timestamps, keeping its offset."""
+    return datetime.fromisoformat(text)
+
+
+def clock(text: str) -> str:
+    """Hour and minute of one of our own timestamps.
+
+    >>> clock("2026-03-02T14:02:10.000+08:00")
+    '14:02'
+    """
+    return f"{moment(text):%H:%M}"
+
+
+def day_and_clock(text: str) -> str:
+    """Month, day, hour and minute of one of our own timestamps.
+
+    >>> day_and_clock("2026-03-02T14:02:10.000+08:00")
+    '3月2日 14:02'
+    """
+    at = moment(text)
+    return f"{at.month}月{at.day}日 {at:%H:%M}"
+
+
+def span(duration: timedelta) -> str:
+    """Write how long something lasted, in the two largest units.
+
+    >>> span(timedelta(seconds=40)), span(timedelta(minutes=12)), span(timedelta(minutes=135)), span(timedelta(hours=49))
+    ('40 秒', '12 分钟', '2 小时 15 分钟', '2 天 1 小时')
+    """
+    seconds = max(0, int(duration.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} 秒"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes} 分钟"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} 小时 {minutes} 分钟" if minutes else f"{hours} 小时"
+    days, hours = divmod(hours, 24)
+    return f"{days} 天 {hours} 小时" if hours else f"{days} 天"
+
+
+def between(start: str, end: str) -> str:
+    """Write how long it is from one of our timestamps to another."""
+    return span(moment(end) - moment(start))
+
+
+def reason_text(reason: str) -> str:
+    """Explain a named reason in Chinese; a name we do not know is shown as it is."""
+    return REASON_NAMES.get(reason, reason)
+
+
+def zone_clock(ts_ms: int, zone: ZoneInfo) -> str:
+    """Hour and minute of epoch milliseconds in `zone`."""
+    return f"{datetime.fromtimestamp(ts_ms / 1000, tz=zone):%H:%M}"
+
+
+def plain(text: str) -> str:
+    """Make a text from an event safe to show: control and direction characters, which steer a terminal, become spaces.
+
+    >>> plain("离线\x1b[2J了\u202e")
+    '离线 [2J了 '
+    """
+    return "".join(" " if unicodedata.category(char) in {"Cc", "Cf"} else char for char in text)
