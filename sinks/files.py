@@ -1,0 +1,249 @@
+"""JSON-lines files of a replay: incidents, pushes, dead letters, trends, and the summary beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Hashable, Iterable, Mapping
+from datetime import tzinfo
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from qianshao.clock import to_rfc3339
+from qianshao.errors import OutputError, StoreError
+from qianshao.incident import IncidentChange
+from qianshao.outcome import Outcome
+from qianshao.push import Push, Trend
+
+REMEMBERED_ROWS = 200_000
+"""How many of the newest rows of each file are known by key: a retry never reaches further back than one snapshot."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class DeadLetterLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of `deadletters.jsonl`."""
+
+    at: str
+    source: str
+    position: int
+    reason: str
+    excerpt: str
+    kind: str | None = None
+
+
+class _IncidentKey(msgspec.Struct):
+    incident: str
+    version: int
+
+
+class _PushKey(msgspec.Struct):
+    push: str
+    state: str
+
+
+class _DeadLetterKey(msgspec.Struct):
+    source: str
+    position: int
+
+
+class _TrendKey(msgspec.Struct):
+    item: str
+
+
+def prepare_output(path: Path) -> None:
+    """Make `path` an existing, empty, writable folder, or say why it cannot be one.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, holds anything, cannot be created or cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise OutputError(
+            f"output folder {path}: it, or a parent of it, is a file; name a new or an empty folder"
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"output folder {path}: cannot be created ({error.strerror}); name one below a folder you may write"
+        ) from None
+    try:
+        occupant = next(iter(sorted(entry.name for entry in path.iterdir())), None)
+    except OSError as error:
+        raise OutputError(f"output folder {path}: cannot be read ({error.strerror}); name a new folder") from None
+    if occupant is not None:
+        raise OutputError(f"output folder {path}: is not empty (it holds {occupant}); name a new or an empty folder")
+    probe = path / ".qianshao-probe"
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"output folder {path}: cannot be written ({error.strerror}); name one that you may write"
+        ) from None
+
+
+def write_summary(directory: Path, summary: Mapping[str, object]) -> None:
+    """Write `summary.json` whole or not at all: a reader never sees half of it.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    target = directory / "summary.json"
+    temporary = directory / ".summary.json.part"
+    try:
+        with temporary.open("w", encoding="utf-8") as handle:
+            json.dump(summary, handle, ensure_ascii=False, indent=2)
+            handle.write("\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot_write(target, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be written ({error.strerror}); free space or make it writable, then run again")
+
+
+class _LineFile:
+    """One JSON-lines file that knows the keys of its newest rows and appends only what is not there."""
+
+    def __init__(self, path: Path, key_type: type[msgspec.Struct]) -> None:
+        self.path = path
+        self._keys: dict[Hashable, None] = {}
+        try:
+            self._handle: BinaryIO = path.open("a+b")
+            self._recover(key_type)
+        except OSError as error:
+            raise _cannot_write(path, error) from None
+
+    def _recover(self, key_type: type[msgspec.Struct]) -> None:
+        """Learn the keys that are there; cut off a last line that a killed process left unfinished."""
+        decoder = msgspec.json.Decoder(key_type)
+        whole = 0
+        self._handle.seek(0)
+        for line in self._handle:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                self._remember(msgspec.structs.astuple(decoder.decode(line)))
+            except msgspec.MsgspecError as error:
+                raise StoreError(
+                    f"{self.path}: holds a line at byte {whole} that is not ours ({error}); name a new output folder"
+                ) from None
+            whole += len(line)
+        self._handle.truncate(whole)
+
+    def _remember(self, key: Hashable) -> bool:
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > REMEMBERED_ROWS:
+            del self._keys[next(iter(self._keys))]
+        return True
+
+    def append(self, rows: Iterable[tuple[Hashable, msgspec.Struct]]) -> None:
+        chunk = bytearray()
+        for key, row in rows:
+            if self._remember(key):
+                chunk += _encoder.encode(row)
+                chunk += b"\n"
+        if chunk:
+            try:
+                self._handle.write(chunk)
+                self._handle.flush()
+            except OSError as error:
+                raise _cannot_write(self.path, error) from None
+
+    def close(self) -> None:
+        try:
+            self._handle.flush()
+            os.fsync(self._handle.fileno())
+        except OSError as error:
+            raise _cannot_write(self.path, error) from None
+        finally:
+            self._handle.close()
+
+
+class JsonLines:
+    """The sink into `incidents.jsonl`, `pushes.jsonl`, `deadletters.jsonl` and `trends.jsonl` of one folder.
+
+    All four exist from the start. A row is known by its key, (incident, version), (push, state), (source, position) or
+    item, so that an outcome given again, even cut differently, even after a restart into the same folder, adds nothing.
+
+    Parameters
+    ----------
+    directory
+        An existing folder; see `prepare_output`. Files of an interrupted run are continued.
+    zone
+        Service time zone, in which `at` of dead letters is written.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be opened or written (disk full, no permission); the message names it.
+    """
+
+    def __init__(self, directory: Path, zone: tzinfo) -> None:
+        self._directory = directory
+        self._zone = zone
+        self._incidents = _LineFile(directory / "incidents.jsonl", _IncidentKey)
+        self._pushes = _LineFile(directory / "pushes.jsonl", _PushKey)
+        self._deadletters = _LineFile(directory / "deadletters.jsonl", _DeadLetterKey)
+        self._trends = _LineFile(directory / "trends.jsonl", _TrendKey)
+        self._closed = False
+
+    def write(self, outcome: Outcome) -> None:
+        """Append what is new in `outcome`, one write per file."""
+        if self._closed:
+            raise StoreError(f"output folder {self._directory}: is closed; open a new sink before writing")
+        self._incidents.append(_incident_rows(outcome.incidents))
+        self._pushes.append(_push_rows(outcome.pushes))
+        if outcome.deadletters:
+            at = to_rfc3339(outcome.watermark, self._zone)
+            self._deadletters.append(
+                (
+                    (letter.source, letter.position),
+                    DeadLetterLine(
+                        at=at,
+                        source=letter.source,
+                        position=letter.position,
+                        reason=letter.reason,
+                        excerpt=letter.excerpt,
+                        kind=letter.kind or None,
+                    ),
+                )
+                for letter in outcome.deadletters
+            )
+        self._trends.append(_trend_rows(outcome.trends))
+
+    def flush(self) -> None:
+        """Nothing is held back: every `write` has already handed its rows to the system."""
+
+    def close(self) -> None:
+        """Force all four files to disk and close them."""
+        if self._closed:
+            return
+        self._closed = True
+        for file in (self._incidents, self._pushes, self._deadletters, self._trends):
+            file.close()
+
+
+def _incident_rows(changes: Iterable[IncidentChange]) -> Iterable[tuple[Hashable, msgspec.Struct]]:
+    return (((change.incident, change.version), change) for change in changes)
+
+
+def _push_rows(pushes: Iterable[Push]) -> Iterable[tuple[Hashable, msgspec.Struct]]:
+    return (((push.push, push.state), push) for push in pushes)
+
+
+def _trend_rows(trends: Iterable[Trend]) -> Iterable[tuple[Hashable, msgspec.Struct]]:
+    return (((trend.item,), trend) for trend in trends)
