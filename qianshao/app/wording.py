@@ -190,8 +190,8 @@ def day_and_clock(text: str) -> str:
 def span(duration: timedelta) -> str:
     """Write how long something lasted, in the two largest units.
 
-    >>> span(timedelta(seconds=40)), span(timedelta(minutes=12)), span(timedelta(minutes=135)), span(timedelta(hours=49))
-    ('40 秒', '12 分钟', '2 小时 15 分钟', '2 天 1 小时')
+    >>> [span(timedelta(minutes=length)) for length in (0.5, 12, 135, 2940)]
+    ['30 秒', '12 分钟', '2 小时 15 分钟', '2 天 1 小时']
     """
     seconds = max(0, int(duration.total_seconds()))
     if seconds < 60:
