@@ -1,0 +1,541 @@
+"""The detector bank of one shard: counts, expectations and findings at every tick of the decision grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.baseline import ShareBaseline
+from detectors.budget import opening_score, weak_score
+from detectors.calendar import Calendar
+from detectors.cells import Cell, signature
+from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Measured
+from detectors.keywords import keywords, quotes
+from detectors.localise import localise
+from detectors.recent import RecentEvents
+from detectors.rhythm import Rhythm
+from detectors.tail import lower_score, upper_score
+from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
+from qianshao.config import Detection
+from qianshao.event import DIMENSIONS, Observation
+from qianshao.finding import Finding, SignalKind
+from qianshao.outcome import Rollup
+from qianshao.series import Series
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+VERSION = 1
+LEARNING_MS = 6 * HOUR_MS
+LEARNING_CUSTOMERS = 60.0
+"""A cell speaks only when its shard has run this long and this many customers have been seen in it."""
+MAX_VALUES = 5_000
+"""Codes, templates and ticket types that are counted; further ones are still counted in everything else."""
+MAX_SIGNATURES = 50_000
+MAX_EVIDENCE = 500
+GROWTH = 1.3
+"""A finding is repeated when its customers have grown by this factor."""
+QUIET_MS = 12 * HOUR_MS
+"""After this long without strangeness the same series may speak anew."""
+FEW = {"danger": 3, "code": 4, "template": 5}
+"""Measures whose smallest batch is not the configured one."""
+MINIMUM_LIFT = {"topic": 2.0, "negative": 2.5}
+BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格咨询", "会员积分", "其他"))
+"""What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
+BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
+WITNESS = {"code": "devices", "template": "devices", "ticket_type": "tickets"}
+_DROP_SCORE_MARGIN = 1.0
+_LOUD = frozenset(("warn", "error", "fatal"))
+
+
+class Bank:
+    """Watches every count series of one shard and says which are stranger than they should be.
+
+    `advance` takes the ordered events up to a watermark on the decision grid; every tick with events is decided on its
+    own, so that the cut of the calls changes nothing. A series alarms when the tail probability of its distinct
+    customers in any of six windows, from ten minutes to a day, is below what the budget of false alarms allows; weaker
+    ones are passed on as weak witnesses. All alarming cells of one measure value become one finding, named by `localise`.
+
+    When it fails: causes that raise all topics of all cells alike (only the volume band shows them), and causes whose
+    customers use neither a topic, a term, a ticket type nor a device code of their own. The first hours are learning.
+    Cost: about 15 µs an event that counts somebody, 60 µs a tick with events.
+    """
+
+    def __init__(
+        self, settings: Detection, *, root: bool, decision_ms: int, zone: tzinfo, calendar: Calendar | None = None
+    ) -> None:
+        self.settings = settings
+        self.root = root
+        self.decision_ms = decision_ms
+        self.calendar = calendar or Calendar.empty(zone)
+        self.table = CountTable(root=root, maximum=settings.maximum_series)
+        self.baseline = ShareBaseline(self.table)
+        self.rhythm = Rhythm(zone)
+        self.recent = RecentEvents()
+        self.vocabulary: dict[str, int] = {}
+        self.documents = 0
+        self.watermark = 0
+        self.started_ms = 0
+        self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
+        self._voiced: dict[int, int] = {}
+        self._alarms: dict[int, list[_Alarm]] = {}
+        self._silences: dict[int, int] = {}
+
+    # -- the way of one call -----------------------------------------------------------------------------------------
+
+    def advance(self, observations: Sequence[Observation], watermark: int) -> tuple[list[Finding], list[Rollup]]:
+        """Count ordered observations, decide every tick up to `watermark`, and close the bins that end before it."""
+        findings: list[Finding] = []
+        rollups: list[Rollup] = []
+        if not self.watermark:
+            if not observations:
+                return findings, rollups
+            first = observations[0].ts
+            self.started_ms = self.watermark = first - first % HOUR_MS
+            self.table.bin = self.watermark // FINE_MS
+        start = 0
+        while start < len(observations):
+            tick = grid_tick(max(observations[start].ts, self.watermark), self.decision_ms)
+            end = start
+            while end < len(observations) and observations[end].ts < tick:
+                end += 1
+            self._roll_to(tick, findings, rollups)
+            touched: set[int] = set()
+            for observation in observations[start:end]:
+                self._count(observation, tick, touched)
+            if touched:
+                findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick))
+            start = end
+        self._roll_to(watermark, findings, rollups)
+        self.watermark = max(self.watermark, watermark)
+        return findings, rollups
+
+    def _roll_to(self, tick: int, findings: list[Finding], rollups: list[Rollup]) -> None:
+        """Close every five-minute bin that ends at or before the last moment counted by `tick`."""
+        table = self.table
+        target = (tick - 1) // FINE_MS
+        while table.bin < target:
+            end = (table.bin + 1) * FINE_MS
+            rollups.extend(self._close_bin())
+            findings.extend(self._silence(end))
+            if (table.bin + 1) % 12 == 0:
+                self.baseline.learn()
+                self.recent.forget(end)
+                if (table.bin + 1) % 288 == 0:
+                    self._thin_vocabulary()
+            table.roll()
+
+    # -- counting ----------------------------------------------------------------------------------------------------
+
+    def _count(self, observation: Observation, tick: int, touched: set[int]) -> None:
+        table = self.table
+        who = observation.customer
+        everybody, measures = self._measures(observation)
+        if not everybody:
+            return
+        if everybody == "devices":
+            who = observation.device or who
+        if not who:
+            return
+        signed = signature(observation)
+        if len(table._signature_cells) >= MAX_SIGNATURES:
+            signed = tuple(pair for pair in signed if pair[0] in DIMENSIONS)
+        number = table.signature_id(signed)
+        ts = tick - 1
+        table.count(self._denominators[everybody], number, who, ts)
+        for measured in measures:
+            if measured not in table._measured_id and len(table.measured) >= MAX_VALUES:
+                continue
+            value = table.measured_id(measured)
+            touched.update(table.count(value, number, who, ts))
+            self.recent.add(value, observation)
+        if observation.tokens and everybody != "devices":
+            self._learn_words(observation)
+
+    def _measures(self, observation: Observation) -> tuple[str, list[Measured]]:
+        """Return whom an observation counts among, and what it counts as."""
+        measures: list[Measured] = []
+        kind = observation.kind
+        if kind == "device":
+            if observation.code:
+                measures.append(("code", observation.code))
+            elif observation.level in _LOUD and observation.template:
+                measures.append(("template", observation.template))
+            return "devices", measures
+        if kind == "ticket":
+            if observation.type:
+                measures.append(("ticket_type", observation.type))
+            return "tickets", measures
+        if kind == "rating":
+            return "", measures
+        if observation.role not in (None, "customer"):
+            return "", measures
+        if observation.topic:
+            measures.append(("topic", observation.topic))
+        measures.extend(("term", term) for term in observation.terms[:4])
+        if observation.sentiment < -0.5:
+            measures.append(("negative", ""))
+        if observation.danger:
+            measures.append(("danger", observation.danger))
+        return "contacts", measures
+
+    def _learn_words(self, observation: Observation) -> None:
+        self.documents += 1
+        vocabulary = self.vocabulary
+        for token in set(observation.tokens):
+            vocabulary[token] = vocabulary.get(token, 0) + 1
+
+    def _thin_vocabulary(self) -> None:
+        """Halve the word counts once a day: the background follows the season, and rare words leave."""
+        self.documents = (self.documents + 1) // 2
+        self.vocabulary = {word: number // 2 for word, number in self.vocabulary.items() if number >= 2}
+
+    # -- deciding ----------------------------------------------------------------------------------------------------
+
+    def _thresholds(self) -> tuple[float, float]:
+        budget = self.settings.false_alarms_per_day
+        return opening_score(self.table.n, budget), weak_score(self.table.n, budget)
+
+    def _decide(self, rows: Ints, tick: int) -> list[Finding]:
+        """Score the series that this tick touched and make findings of the strange ones."""
+        table = self.table
+        below = table.denominator[rows]
+        rows = rows[below >= 0]
+        if tick - self.started_ms < LEARNING_MS or not len(rows):
+            return []
+        counts = table.windows(rows)
+        few = min(self.settings.minimum_customers, min(FEW.values()))
+        enough = counts[:, -1] >= few
+        if not enough.any():
+            return []
+        rows, counts = rows[enough], counts[enough]
+        mean, alpha = self.baseline.expected(rows, table.windows(table.denominator[rows]))
+        mean = np.maximum(mean, 1e-6)
+        wide = np.repeat(alpha[:, None], WINDOWS, axis=1)
+        _, weak = self._thresholds()
+        strange = (counts >= few) & (counts > 1.5 * mean)
+        if not strange.any():
+            return []
+        scores = np.zeros_like(mean)
+        scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
+        best = scores.argmax(axis=1)
+        top = scores[np.arange(len(rows)), best]
+        kept = np.flatnonzero((top >= weak) & (self.baseline.history(rows) >= LEARNING_CUSTOMERS))
+        if not len(kept):
+            return []
+        self.baseline.alarm(rows[kept], tick + DAY_MS)
+        by_value: dict[int, list[_Strange]] = {}
+        for index in kept.tolist():
+            window = int(best[index])
+            strange_row = _Strange(
+                int(rows[index]), float(top[index]), window, float(counts[index, window]), float(mean[index, window])
+            )
+            by_value.setdefault(int(table.row_measured[rows[index]]), []).append(strange_row)
+        findings: list[Finding] = []
+        for value in sorted(by_value):
+            found = self._speak(value, by_value[value], tick)
+            if found is not None:
+                findings.append(found)
+        return findings
+
+    def _speak(self, value: int, strange: list[_Strange], tick: int) -> Finding | None:
+        """Make one finding of the strangest cell of a measure value, unless it said so already."""
+        table = self.table
+        measure, name = table.measured[value]
+        top = min(strange, key=lambda each: (-each.score, table.cells[int(table.row_cell[each.row])]))
+        cell = table.cells[int(table.row_cell[top.row])]
+        minimum = min(FEW.get(measure, 99), self.settings.minimum_customers)
+        if measure in ("code", "template"):
+            minimum = FEW[measure]
+        lift = MINIMUM_LIFT.get(measure, 2.0)
+        if top.observed < minimum or top.observed < lift * top.expected:
+            return None
+        opening, _ = self._thresholds()
+        opens = top.score >= opening and self._may_open(measure, name)
+        alarms = self._alarms.setdefault(value, [])
+        alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
+        known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
+        if known is not None:
+            known.tick = tick
+            grown = top.observed >= known.observed * GROWTH + 1
+            if not grown and not (opens and not known.opens):
+                return None
+            known.cell, known.observed, known.opens = cell, max(known.observed, top.observed), known.opens or opens
+        else:
+            alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
+        return self._finding(value, top, cell, tick, opens)
+
+    def _may_open(self, measure: str, value: str) -> bool:
+        if measure == "topic":
+            return value not in BENIGN_TOPICS
+        if measure == "ticket_type":
+            return value not in BENIGN_TYPES
+        return measure != "negative"
+
+    def _finding(self, value: int, top: _Strange, cell: Cell, tick: int, opens: bool) -> Finding | None:
+        table = self.table
+        measure, name = table.measured[value]
+        by_device = WITNESS.get(measure) == "devices"
+        start = table.window_start(top.window)
+        anchor = dict(cell)
+        fixed = {key: anchor[key] for key in ("line",) if key in anchor}
+        events = [event for event in self.recent.since(value, start) if _agrees(event, fixed)]
+        own = sorted({key for event in events for key in event.dims})[:4]
+        cause = localise(
+            events,
+            self._expected_at(value, fixed, top),
+            [*DIMENSIONS, *own],
+            lambda base, key, each: self._long_run(value, fixed, base, key, each),
+            by_device=by_device,
+        )
+        carried = cause.carried[-MAX_EVIDENCE:]
+        if not carried:
+            return None
+        texts = [(event.text, event.tokens) for event in carried if event.tokens]
+        words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
+        new = measure in ("code", "template") and top.expected < 0.05
+        kind: SignalKind = "new" if new else "device" if by_device else "rise"
+        return Finding(
+            series=Series(measure, name, cell),
+            kind=kind,
+            tick=tick,
+            window_start=max(start, min(event.ts for event in carried)),
+            window_end=tick,
+            observed=top.observed,
+            expected=round(top.expected, 3),
+            score=round(top.score, 3),
+            witness=WITNESS.get(measure, "contacts"),
+            evidence=tuple(carried),
+            dims=cause.dims,
+            keywords=tuple(words),
+            quotes=tuple(quotes(texts, words, 5)) if texts else (),
+            opens=opens,
+        )
+
+    def _expected_at(self, value: int, fixed: Mapping[str, str], top: _Strange) -> float:
+        """Expected customers of a measure value in the broad cell in which its evidence was gathered."""
+        row = self.table.row(self.table.measured[value], tuple(sorted(fixed.items())))
+        below = int(self.table.denominator[row]) if row >= 0 else -1
+        if below < 0:
+            return top.expected
+        everybody = self.table.windows(np.array([below]))[0, top.window]
+        return float(self.baseline.share[row] * everybody)
+
+    def _long_run(self, value: int, fixed: Mapping[str, str], base: Mapping[str, str], name: str, each: str) -> float:
+        """Long-run share of one dimension's value, among everybody of the base for whom that dimension is known."""
+        table = self.table
+        below = int(table.denominator[table.rows_of_measured[value][0]])
+        measured = table.measured[int(table.row_measured[below])]
+        anchor = {**fixed, **{key: base[key] for key in ("line", "product") if key in base}}
+        if name == "line":
+            anchor = {}
+        elif "product" not in anchor and name == "model":
+            anchor.pop("line", None)
+        totals = self._totals(measured, anchor, name)
+        everybody = sum(totals.values())
+        return totals.get(each, 0.0) / everybody if everybody > 0 else 0.0
+
+    def _totals(self, measured: Measured, anchor: Mapping[str, str], name: str) -> dict[str, float]:
+        """Learnt customers by value of one dimension within a cell."""
+        table = self.table
+        wanted = {*anchor, name}
+        totals: dict[str, float] = {}
+        for row in table.rows_of_measured[table.measured_id(measured)]:
+            cell = table.cells[int(table.row_cell[row])]
+            if len(cell) != len(wanted):
+                continue
+            pairs = dict(cell)
+            if name in pairs and all(pairs.get(key) == value for key, value in anchor.items()):
+                totals[pairs[name]] = totals.get(pairs[name], 0.0) + float(self.baseline.total[row])
+        return totals
+
+    # -- bins, bands and silence -------------------------------------------------------------------------------------
+
+    def _close_bin(self) -> list[Rollup]:
+        """Write the closing bin of the broad series, with the band in which they were expected."""
+        table = self.table
+        start = table.bin * FINE_MS
+        slot = table.bin % 12
+        messages: dict[int, int] = {}
+        for (measured, signed), number in sorted(table.messages.items()):
+            for cell, _ in table._signature_cells[signed]:
+                if self._shown(table.cells[cell]):
+                    row = table._row_of.get((measured, cell), -1)
+                    if row >= 0:
+                        messages[row] = messages.get(row, 0) + number
+        rows = set(messages)
+        for name in ("contacts", "devices"):
+            for row in table.rows_of_measured[self._denominators[name]]:
+                if self._shown(table.cells[int(table.row_cell[row])]):
+                    rows.add(row)
+        rollups: list[Rollup] = []
+        self.baseline._follow()
+        for row in sorted(rows):
+            measure, value = table.measured[int(table.row_measured[row])]
+            customers = int(table.fine[row, slot])
+            below = int(table.denominator[row])
+            if below < 0:
+                band = self.rhythm.band(row, start)
+                self.rhythm.learn(row, start, customers)
+            else:
+                everybody = float(table.fine[below, slot])
+                band = self.rhythm.around(float(self.baseline.share[row]) * everybody, float(self.baseline.alpha[row]))
+            rollups.append(
+                Rollup(
+                    series=Series(measure, value, table.cells[int(table.row_cell[row])]),
+                    bin_start=start,
+                    bin_ms=FINE_MS,
+                    messages=messages.get(row, 0),
+                    customers=customers,
+                    expected=band.expected,
+                    low=band.low,
+                    high=band.high,
+                    learning=start - self.started_ms < DAY_MS,
+                )
+            )
+        return rollups
+
+    def _shown(self, cell: Cell) -> bool:
+        names = tuple(name for name, _ in cell)
+        return names in (((), ("channel",)) if self.root else (("line",), ("line", "product")))
+
+    def _silence(self, end: int) -> list[Finding]:
+        """Ask, as a bin closes, whether a channel that belongs to ordinary traffic has fallen silent."""
+        if end - self.started_ms < DAY_MS // 2:
+            return []
+        table = self.table
+        contacts = self._denominators["contacts"]
+        whole = table.row(("contacts", ""), ())
+        if whole < 0:
+            return []
+        rows = [
+            row
+            for row in table.rows_of_measured[contacts]
+            if tuple(name for name, _ in table.cells[int(table.row_cell[row])]) == ("channel",)
+        ]
+        if not rows:
+            return []
+        index = np.array(rows, dtype=np.int64)
+        counts = table.windows(index)
+        everybody = table.windows(np.array([whole]))
+        total = self.baseline.total
+        self.baseline._follow()
+        findings: list[Finding] = []
+        opening, _ = self._thresholds()
+        for position, row in enumerate(rows):
+            share = float(self.baseline.total[row] / max(total[whole], 1.0))
+            if total[row] < LEARNING_CUSTOMERS:
+                continue
+            others = everybody[0] - counts[position]
+            mean = np.maximum(others[:4] * share / max(1.0 - share, 0.05), 1e-6)
+            seen = counts[position][:4]
+            scores = lower_score(seen, mean, np.full(4, 0.05))
+            window = int(scores.argmax())
+            quiet = scores[window] >= opening + _DROP_SCORE_MARGIN and seen[window] <= 0.1 * mean[window]
+            if not quiet:
+                if seen[1] >= 0.5 * mean[1]:
+                    self._silences.pop(row, None)
+                continue
+            if row in self._silences:
+                continue
+            self._silences[row] = end
+            self.baseline.alarm(np.array([row], dtype=np.int64), end + DAY_MS)
+            cell = table.cells[int(table.row_cell[row])]
+            findings.append(
+                Finding(
+                    series=Series("contacts", "", cell),
+                    kind="silence" if seen[window] == 0 else "drop",
+                    tick=end,
+                    window_start=table.window_start(window),
+                    window_end=end,
+                    observed=float(seen[window]),
+                    expected=round(float(mean[window]), 3),
+                    score=round(float(scores[window]), 3),
+                    witness="contacts",
+                    evidence=(),
+                    dims=dict(cell),
+                    opens=True,
+                )
+            )
+        return findings
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Return the whole state as bytes with a version; restoring it continues as if uninterrupted."""
+        return msgspec.msgpack.encode(
+            {
+                "version": VERSION,
+                "table": self.table.snapshot(),
+                "baseline": self.baseline.snapshot(),
+                "rhythm": self.rhythm.snapshot(),
+                "recent": self.recent.snapshot(),
+                "vocabulary": list(self.vocabulary.items()),
+                "documents": self.documents,
+                "watermark": self.watermark,
+                "started_ms": self.started_ms,
+                "alarms": [
+                    (value, [msgspec.to_builtins(alarm) for alarm in alarms]) for value, alarms in self._alarms.items()
+                ],
+                "silences": list(self._silences.items()),
+            }
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Take over a state written by `snapshot`.
+
+        Raises
+        ------
+        ValueError
+            If the state was written by another version.
+        """
+        state: dict[str, Any] = msgspec.msgpack.decode(data, strict=False)
+        if state["version"] != VERSION:
+            raise ValueError(f"bank state has version {state['version']}, this programme reads {VERSION}")
+        self.table = CountTable(root=self.root, maximum=self.settings.maximum_series)
+        self.table.restore(state["table"])
+        self.baseline = ShareBaseline(self.table)
+        self.baseline.restore(state["baseline"])
+        self.rhythm.restore(state["rhythm"])
+        self.recent.restore(state["recent"])
+        self.vocabulary = dict(state["vocabulary"])
+        self.documents = state["documents"]
+        self.watermark = state["watermark"]
+        self.started_ms = state["started_ms"]
+        self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
+        self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
+        self._silences = dict(state["silences"])
+
+
+class _Strange(msgspec.Struct, gc=False):
+    """One series at one tick, stranger than a weak witness must be."""
+
+    row: int
+    score: float
+    window: int
+    observed: float
+    expected: float
+
+
+class _Alarm(msgspec.Struct, kw_only=True):
+    """What a measure value said last about one cell."""
+
+    cell: tuple[tuple[str, str], ...]
+    tick: int
+    observed: float
+    opens: bool
+
+
+def _compatible(one: Cell, other: Cell) -> bool:
+    """True unless the cells contradict each other in a dimension."""
+    values = dict(one)
+    return all(values.get(name, value) == value for name, value in other)
+
+
+def _agrees(event: Observation, fixed: Mapping[str, str]) -> bool:
+    return all((event.dimension(name) or value) == value for name, value in fixed.items())

@@ -1,0 +1,152 @@
+"""What a series is expected to be: its learnt share of everybody in the same cell, with its uncertainty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.counts import HOURS, CountTable
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+HALF_LIFE_HOURS = 7 * 24
+PARENT_WEIGHT = 30.0
+"""How many customers the parent's share counts as, when a cell has little history of its own."""
+SIGHT_PRIOR = 0.5
+"""Customers a never-seen value is taken to have had already: it keeps the first one from being infinitely strange."""
+MINIMUM_SHAPE = 0.5
+_ALPHA_BOUNDS = (0.03, 2.0)
+_ALPHA_WEIGHT = 20.0
+
+
+class ShareBaseline:
+    """Share model per series, vectorised over the rows of a `CountTable`.
+
+    It answers: how many distinct customers of this series were to be expected among all the customers seen in the
+    same cell and window? A promotion day or a Monday peak raises both and is therefore no surprise. The share is a
+    Gamma posterior with a half-life of a week, drawn to the parent cell's share; its uncertainty and the hourly
+    overdispersion make the prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation.
+
+    When it fails: a cause that makes *every* topic of a cell rise alike moves no share; a series that is most of its cell
+    (share above one half) hides part of its own rise. Cost: one pass over all rows an hour, about 0.1 µs a row.
+    """
+
+    def __init__(self, table: CountTable) -> None:
+        self.table = table
+        self.total: Floats = np.zeros(0)
+        self.share: Floats = np.zeros(0)
+        self.surplus: Floats = np.zeros(0)
+        self.square: Floats = np.zeros(0)
+        self.alpha: Floats = np.zeros(0)
+        self.alarmed_until: Ints = np.zeros(0, dtype=np.int64)
+        self.measure_alpha: dict[str, float] = {}
+        self._follow()
+
+    def _follow(self) -> None:
+        """Give the rows that appeared since the last call their parent's share."""
+        have, want = len(self.total), self.table.n
+        if want <= have:
+            return
+        if want > have:
+            capacity = self.table.capacity
+            for name in ("total", "share", "surplus", "square"):
+                setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
+            self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.15)))
+            self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
+            assert len(self.total) <= capacity
+        for row in range(have, want):
+            parent = int(self.table.parent[row])
+            if parent >= 0:
+                self.share[row] = self.share[parent]
+                self.alpha[row] = self.alpha[parent]
+            else:
+                below = int(self.table.denominator[row])
+                seen = self.total[below] if below >= 0 else 0.0
+                self.share[row] = SIGHT_PRIOR / (seen + PARENT_WEIGHT)
+                measure = self.table.measured[int(self.table.row_measured[row])][0]
+                self.alpha[row] = self.measure_alpha.get(measure, 0.15)
+
+    def expected(self, rows: Ints, everybody: Floats) -> tuple[Floats, Floats]:
+        """Return expected counts for `rows`, shaped as `everybody` (rows, windows), and relative variances (rows,)."""
+        self._follow()
+        mean = self.share[rows, None] * everybody + 1e-6
+        parents = self.table.parent[rows]
+        prior = np.where(parents >= 0, PARENT_WEIGHT * self.share[parents], SIGHT_PRIOR)
+        shape = np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
+        return mean, self.alpha[rows] + 1.0 / shape
+
+    def learn(self) -> None:
+        """Learn from the hour that is ending; call once at the end of each hour, before the table rolls on."""
+        self._follow()
+        table = self.table
+        n = table.n
+        if n == 0:
+            return
+        slot = (table.bin // 12) % HOURS
+        seen = table.hour[:n, slot].astype(np.float64)
+        below = table.denominator[:n]
+        has = below >= 0
+        everybody = np.where(has, seen[below], 0.0)
+        mean = self.share[:n] * everybody
+        deviation = np.sqrt(mean + self.alpha * mean * mean)
+        taken = np.where(has, np.minimum(seen, mean + 2.5 * deviation + 1.0), seen)
+        now = (table.bin + 1) * 300_000
+        taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
+        decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
+        self.total = self.total * decay + taken
+        self.surplus = self.surplus * decay + np.where(has, (taken - mean) ** 2 - mean, 0.0)
+        self.square = self.square * decay + np.where(has, mean * mean, 0.0)
+        self._learn_dispersion(n)
+        totals = np.where(has, self.total[below], 0.0)
+        depths = table.depth[:n]
+        for depth in range(int(depths.max()) + 1):
+            rows = np.flatnonzero(has & (depths == depth))
+            if not len(rows):
+                continue
+            if depth == 0:
+                self.share[rows] = (self.total[rows] + SIGHT_PRIOR) / (totals[rows] + PARENT_WEIGHT)
+            else:
+                above = self.share[table.parent[rows]]
+                self.share[rows] = (self.total[rows] + PARENT_WEIGHT * above) / (totals[rows] + PARENT_WEIGHT)
+
+    def _learn_dispersion(self, n: int) -> None:
+        measures = np.array([measure for measure, _ in self.table.measured])
+        names = measures[self.table.row_measured[:n]] if len(measures) else measures
+        for measure in sorted(set(measures.tolist())):
+            rows = np.flatnonzero(names == measure)
+            square = self.square[rows].sum()
+            pooled = float(np.clip((self.surplus[rows].sum() + 3.0) / (square + 20.0), *_ALPHA_BOUNDS))
+            self.measure_alpha[measure] = pooled
+            self.alpha[rows] = np.clip(
+                (self.surplus[rows] + _ALPHA_WEIGHT * pooled) / (self.square[rows] + _ALPHA_WEIGHT), *_ALPHA_BOUNDS
+            )
+
+    def history(self, rows: Ints) -> Floats:
+        """Return how many customers of everybody the expectation of each row rests on."""
+        self._follow()
+        below = self.table.denominator[rows]
+        return np.where(below >= 0, self.total[below], self.total[rows])
+
+    def alarm(self, rows: Ints, until: int) -> None:
+        """Hold the learning of `rows` at their own expectation until the given time."""
+        self._follow()
+        self.alarmed_until[rows] = np.maximum(self.alarmed_until[rows], until)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as numbers and bytes."""
+        self._follow()
+        return {
+            **{name: getattr(self, name).tobytes() for name in ("total", "share", "surplus", "square", "alpha")},
+            "alarmed_until": self.alarmed_until.tobytes(),
+            "measure_alpha": sorted(self.measure_alpha.items()),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a state written by `snapshot`."""
+        for name in ("total", "share", "surplus", "square", "alpha"):
+            setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
+        self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
+        self.measure_alpha = dict(state["measure_alpha"])

@@ -1,0 +1,83 @@
+"""Planned days: promotions, holidays and campaigns that explain a rise before it comes."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date, datetime, tzinfo
+from pathlib import Path
+from typing import NamedTuple
+
+from qianshao.errors import InputError
+
+_COLUMNS = ("date", "name", "line", "expected_multiplier")
+
+
+class PlannedDay(NamedTuple):
+    """One planned day of one business line; an empty line means all."""
+
+    day: str
+    name: str
+    line: str
+    multiplier: float
+
+
+class Calendar:
+    """Which planned days fall on a time, and how much more traffic they were planned to bring."""
+
+    def __init__(self, days: list[PlannedDay], zone: tzinfo) -> None:
+        self._zone = zone
+        self._days: dict[tuple[str, str], float] = {}
+        for planned in days:
+            key = (planned.day, planned.line)
+            self._days[key] = max(self._days.get(key, 1.0), planned.multiplier)
+
+    @classmethod
+    def empty(cls, zone: tzinfo) -> Calendar:
+        """Return a calendar without planned days."""
+        return cls([], zone)
+
+    @classmethod
+    def read(cls, path: Path, zone: tzinfo) -> Calendar:
+        """Read a CSV `date,name,line,expected_multiplier`; an empty line means all, the multiplier is optional (1.0).
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or a row is wrong; the message names the file and the row.
+        """
+        days: list[PlannedDay] = []
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as handle:
+                reader = csv.DictReader(handle)
+                if reader.fieldnames is None or not {"date", "name", "line"} <= set(reader.fieldnames):
+                    raise InputError(f"calendar {path}: the first row must be {','.join(_COLUMNS)}")
+                for number, row in enumerate(reader, start=2):
+                    try:
+                        day = date.fromisoformat((row["date"] or "").strip()).isoformat()
+                        multiplier = float((row.get("expected_multiplier") or "").strip() or 1.0)
+                        if not 0 < multiplier < 1000:
+                            raise ValueError(f"multiplier {multiplier}")
+                    except ValueError as error:
+                        raise InputError(
+                            f"calendar {path}, row {number}: {error}; expected a date such as 2026-11-11 "
+                            "and a positive multiplier"
+                        ) from None
+                    days.append(PlannedDay(day, (row["name"] or "").strip(), (row["line"] or "").strip(), multiplier))
+        except OSError as error:
+            raise InputError(f"calendar {path}: cannot be read ({error.strerror}); give an existing CSV file") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"calendar {path}: is not UTF-8 CSV ({error})") from None
+        return cls(days, zone)
+
+    def multiplier(self, ts_ms: int, line: str) -> float:
+        """Return how many times the ordinary traffic was planned at a time for a line; 1.0 on an ordinary day.
+
+        >>> from zoneinfo import ZoneInfo
+        >>> zone = ZoneInfo("Asia/Shanghai")
+        >>> Calendar([PlannedDay("2026-11-11", "双十一", "", 2.5)], zone).multiplier(1794355200000, "到家")
+        2.5
+        """
+        if not self._days:
+            return 1.0
+        day = datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat()
+        return max(self._days.get((day, line), 1.0), self._days.get((day, ""), 1.0))

@@ -1,0 +1,62 @@
+"""Does a finding belong to a case? On agreement of customers, of what it is about, and of where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qianshao.clock import HOUR_MS
+from qianshao.desk.case import Case, Dims
+from qianshao.finding import Finding
+
+SAME_VALUE_MS = 24 * HOUR_MS
+OTHER_WITNESS_MS = 6 * HOUR_MS
+SHARED_CUSTOMERS = 0.35
+LEAST_SHARED = 3
+
+
+def contradict(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
+    """True when two dimension combinations name different values of one dimension.
+
+    >>> contradict({"product": "门锁"}, {"product": "门锁", "region": "华东"})
+    False
+    >>> contradict({"region": "华东"}, {"region": ["华南", "华北"]})
+    True
+    """
+    return any(not set(_values(one[name])) & set(_values(other[name])) for name in one if name in other)
+
+
+def _values(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def belongs(finding: Finding, case: Case) -> float:
+    """Return how strongly a finding belongs to a case, 0 = not at all.
+
+    The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
+    (1.5), another witness speaking of the same product at the same time (1). Shared customers alone never join findings whose
+    places contradict each other: chains through one busy customer would swallow strangers.
+    """
+    if contradict(finding.dims, case.dims):
+        return 0.0
+    age = finding.tick - case.last_evidence
+    if age > SAME_VALUE_MS:
+        return 0.0
+    key = f"{finding.series.measure}:{finding.series.value}"
+    if finding.kind in ("silence", "drop"):
+        return 1.5 if key in case.witnessed else 0.0
+    people = {event.customer for event in finding.evidence if event.customer}
+    shared = len(people & case.customers)
+    smaller = min(len(people), len(case.customers))
+    if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
+        return 2.0 + shared / smaller
+    if key in case.witnessed:
+        return 1.5
+    speaks = {each.witness for each in case.witnessed.values()}
+    if finding.witness not in speaks and age <= OTHER_WITNESS_MS and _same_place(finding.dims, case.dims):
+        return 1.0
+    return 0.0
+
+
+def _same_place(one: Dims, other: Dims) -> bool:
+    """Both name the same product, or agree in a finer dimension."""
+    return "product" in one and one.get("product") == other.get("product")

@@ -1,0 +1,61 @@
+"""Chinese wording of an incident: one title line without any language model."""
+
+from __future__ import annotations
+
+from qianshao.desk.case import Case
+from qianshao.incident import About
+
+_ORDER = ("line", "product", "model", "firmware", "region", "channel")
+_PREFIX = {"firmware": "固件 ", "channel": "渠道 "}
+
+
+def about_of(case: Case) -> About:
+    """Say what a case is about, from what its witnesses measure."""
+    by_score = sorted(case.witnessed.items(), key=lambda item: (-item[1].score, item[0]))
+    found: dict[str, list[str]] = {}
+    for key, _ in by_score:
+        measure, _, value = key.partition(":")
+        if value:
+            found.setdefault(measure, []).append(value)
+    topics = sorted(case.topics.items(), key=lambda item: (-item[1], item[0]))
+    topic = found["topic"][0] if "topic" in found else topics[0][0] if topics else None
+    return About(
+        topic=topic,
+        ticket_type=found.get("ticket_type", [None])[0],
+        code=found.get("code", [None])[0],
+        terms=[*found.get("danger", []), *found.get("term", [])][:8],
+    )
+
+
+def place_of(case: Case) -> str:
+    """Write the dimensions of a case, broad to narrow.
+
+    A list of values is joined by 、; an empty combination is 全部业务.
+    """
+    own = sorted(name for name in case.dims if name not in _ORDER)
+    parts = []
+    for name in (*_ORDER, *own):
+        if name in case.dims:
+            value = case.dims[name]
+            text = value if isinstance(value, str) else "、".join(value)
+            parts.append(_PREFIX.get(name, f"{name} " if name in own else "") + text)
+    return " ".join(parts) if parts else "全部业务"
+
+
+def title_of(case: Case) -> str:
+    """Write the one line that a service manager reads first."""
+    about = about_of(case)
+    strongest = max(case.witnessed.values(), key=lambda each: (each.score, each.series))
+    if strongest.kind in ("silence", "drop"):
+        return f"{place_of(case)} 来访中断：应有约 {strongest.expected:.0f} 位客户，实到 {strongest.observed:.0f} 位"
+    what = [about.terms[0]] if about.terms else []
+    if not what and about.topic:
+        what.append(about.topic)
+    if not what and about.ticket_type:
+        what.append(about.ticket_type)
+    if about.code:
+        what.append(f"代码 {about.code}" if what else f"设备报错 {about.code}")
+    if not what:
+        what.append("设备报错" if case.devices else "来访异常")
+    people = f"{len(case.customers)} 位客户" if not case.by_device else f"{len(case.devices)} 台设备"
+    return f"{place_of(case)} {'，'.join(what)}：已影响 {people}"
