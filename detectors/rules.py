@@ -39,7 +39,7 @@ class RuleEvents(NamedTuple):
 
 
 class RuleRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a rule's report: the first alarm of an episode opens it, what follows updates it."""
+    """One version of a rule's report: the first alarm of an episode opens it, its hour's end completes it."""
 
     report: str
     version: int
@@ -152,31 +152,27 @@ class SeriesHours:
             Name of the rule, in the reports' ids.
         alarms
             Bins that alarm, ordered by series and hour, each with the row at which it did, None = at the hour's end.
-            Every alarm adds a version at its moment and one, with the whole hour's events, at the hour's end.
+            A report opens with what was counted at the alarm; a second version holds the whole hour. Further hours of
+            alarm only prolong it: a rule that always rings has said nothing new.
         """
         records: list[RuleRecord] = []
-        episode: tuple[int, int] | None = None
-        report, opened_at, version = "", 0, 0
+        last: tuple[int, int] | None = None
         for alarm, row in alarms:
             series, hour = int(self._bin_series[alarm]), int(self._bin_hour[alarm])
+            continues = last == (series, hour - 1)
+            last = (series, hour)
+            if continues:
+                continue
             start, end = int(self._bin_start[alarm]), int(self._bin_end[alarm])
             hour_end = (self._first_hour + hour + 1) * HOUR_MS
             moments = [(hour_end, end)] if row is None else [(int(self._ts[row]), row + 1), (hour_end, end)]
-            if episode != (series, hour - 1):
-                report, opened_at, version = (
-                    f"{rule}:{self._series[series]}@{hour_end // HOUR_MS - 1}",
-                    moments[0][0],
-                    0,
-                )
-            episode = (series, hour)
-            for at, until in moments:
-                version += 1
+            for version, (at, until) in enumerate(moments, start=1):
                 records.append(
                     RuleRecord(
-                        report=report,
+                        report=f"{rule}:{self._series[series]}@{hour_end // HOUR_MS - 1}",
                         version=version,
                         at=at,
-                        opened_at=opened_at,
+                        opened_at=moments[0][0],
                         series=self._series[series],
                         evidence=[self._ids[position] for position in self._row[start:until].tolist()],
                     )
