@@ -36,8 +36,6 @@ def test_a_required_part_that_is_missing_fails_instead_of_being_skipped(
             "no:cacheprovider",
             "-p",
             "no:xdist",
-            "-p",
-            "no:hypothesispytest",
             "-rsE",
             ".",
         ],
