@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 
 from qianshao.app import wording
+from qianshao.desk.desk import RESOLVE_MS, WATCH_MS
 from qianshao.incident import IncidentChange, Signal
 
 
@@ -178,11 +181,11 @@ def _about(change: IncidentChange) -> list[tuple[str, str]]:
 
 
 def _quiet(change: IncidentChange) -> str:
+    wait = wording.span(timedelta(milliseconds=WATCH_MS if change.opened_at is None else RESOLVE_MS))
     if not change.signals:
-        return "没有新的证据到达"
+        return f"{wait}没有新的证据"
     strongest = min(change.signals, key=lambda signal: (-signal.score, signal.series))
     name, _ = wording.series_name(strongest.series)
     length = wording.between(strongest.window_start, strongest.window_end)
-    falls = strongest.kind in {"drop", "silence"}
-    turn = "回升" if falls else "回落"
-    return f"{wording.plain(name)} 在 {length}内{turn}到约 {wording.number(strongest.expected)}，且不再有新的证据"
+    turn = "回升" if strongest.kind in {"drop", "silence"} else "回落"
+    return f"{wording.plain(name)} {turn}到预期（{length}约 {wording.number(strongest.expected)}），{wait}没有新的证据"

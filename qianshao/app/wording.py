@@ -66,9 +66,37 @@ SEVERITY_NAMES: dict[str, str] = {"P1": "特别重大", "P2": "重大", "P3": "�
 ONGOING: frozenset[str] = frozenset({"open", "acknowledged", "mitigated"})
 """Statuses in which an incident is happening and people should see it first."""
 
-REASON_NAMES: dict[str, str] = {}
+REASON_NAMES: dict[str, str] = {
+    "weak_witness": "只有一个来源的弱证据，先观察",
+    "overwhelming_rise": "一个来源的证据已经足够强",
+    "two_witnesses": "两个独立来源相互印证",
+    "never_seen_code": "出现了从未见过的信号",
+    "channel_silent": "本应有的来访没有来",
+    "danger_reported": "有客户说到人身或资金危险",
+    "joined_open_incident": "与一起已立案的故障同因",
+    "same_cause": "与另一起故障同因，合并处理",
+    "more_customers": "受影响的客户继续增加",
+    "another_witness": "又有一个独立来源印证",
+    "place_narrowed": "影响范围更加明确",
+    "evidence_after_resolution": "恢复之后又有新的证据",
+    "weak_evidence_faded": "弱证据已经消退",
+    "no_new_evidence": "一段时间没有新的证据",
+}
 
-DEAD_LETTER_NAMES: dict[str, str] = {}
+DEAD_LETTER_NAMES: dict[str, str] = {
+    "line_too_long": "行过长",
+    "not_json": "不是 JSON",
+    "not_an_object": "不是 JSON 对象",
+    "missing_id": "缺少 id",
+    "bad_id": "id 不合规",
+    "missing_kind": "缺少 kind",
+    "unknown_kind": "未知的 kind",
+    "missing_timestamp": "缺少时间",
+    "bad_timestamp": "时间写法有误",
+    "implausible_timestamp": "时间不可信",
+    "bad_field": "字段类型不对",
+    "text_too_long": "文本过长",
+}
 
 TREND_NAMES: dict[str, str] = {
     "rising": "上升",

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from qianshao.app.console.scene import Accounting, Hotspot, Scene, VolumeBin
+from qianshao.app.console.scene import Scene
 from qianshao.clock import HOUR_MS, MINUTE_MS, from_rfc3339
 from qianshao.incident import About, IncidentChange, Signal
+from qianshao.outcome import Tally
+from sinks.queries import TopicVolume, VolumeBin
 
 HOSTILE = '<script>alert("x")</script> 锁又连不上了 [bold]\x1b[2J'
 
@@ -26,7 +28,7 @@ def make_change(**fields: object) -> IncidentChange:
         "opened_at": "2026-03-02T14:06:30.000+08:00",
         "first_seen": "2026-03-02T14:02:05.000+08:00",
         "severity": "P1",
-        "title": "智能门锁 L2 固件 2.2.0 连接中断",
+        "title": "智能门锁 L2 固件 2.2.0 设备离线，代码 E207：已影响 143 位客户",
         "dims": {"firmware": "2.2.0", "product": "智能门锁", "model": "L2", "region": ["华东", "华南"]},
         "about": About(topic="设备离线", code="E207", terms=["连不上", "离线"]),
         "signals": [
@@ -87,7 +89,7 @@ def make_scene(incidents: list[IncidentChange], *, hours: int = 14) -> Scene:
         customers = round(expected + 4 * math.sin(index * 1.7) + 2 * math.cos(index * 0.9) + surge)
         volumes.append(
             VolumeBin(
-                start_ms=start,
+                bin_start=start,
                 customers=customers,
                 messages=3 * customers,
                 expected=expected,
@@ -103,16 +105,19 @@ def make_scene(incidents: list[IncidentChange], *, hours: int = 14) -> Scene:
         bin_minutes=5,
         volumes=volumes,
         hotspots=[
-            Hotspot(name="设备离线", scope="智能门锁", customers=96, expected=7.4),
-            Hotspot(name="物流配送", scope="", customers=41, expected=38.2),
-            Hotspot(name="安装调试", scope="智能门锁", customers=12, expected=10.1),
-            Hotspot(name="退换货", scope="", customers=9, expected=14.0),
+            TopicVolume(topic=topic, messages=2 * customers, customers=customers, expected=expected)
+            for topic, customers, expected in (
+                ("设备离线", 96, 7.4),
+                ("物流配送", 41, 38.2),
+                ("安装调试", 12, 10.1),
+                ("退换货", 9, 14.0),
+            )
         ],
         incidents=incidents,
         watching=1,
         pushes_proposed=143,
         deadletters={"not_json": 12, "implausible_timestamp": 3},
-        accounting=Accounting(read=48_213, counted=48_120, late=18, dead=15, duplicate=60),
+        accounting=Tally(source="all", read=48_213, counted=48_120, late=18, dead=15, duplicate=60),
     )
 
 
@@ -125,10 +130,27 @@ def opened() -> IncidentChange:
 @pytest.fixture
 def reader() -> FixedReader:
     """One ongoing incident with a history, one that is over."""
-    watched = make_change(version=1, change="watched", status="watching", opened_at=None, at="2026-03-02T14:03:00.000+08:00", customers=4)
-    updated = make_change(version=3, change="updated", reason="grew", at="2026-03-02T14:20:00.000+08:00", customers=201)
+    watched = make_change(
+        version=1,
+        change="watched",
+        status="watching",
+        reason="weak_witness",
+        opened_at=None,
+        at="2026-03-02T14:03:00.000+08:00",
+        customers=4,
+    )
+    updated = make_change(
+        version=3,
+        change="updated",
+        reason="more_customers",
+        title="智能门锁 L2 固件 2.2.0 设备离线，代码 E207：已影响 201 位客户",
+        at="2026-03-02T14:20:00.000+08:00",
+        customers=201,
+    )
     over = make_change(
-        incident="inc-77aa", version=5, change="resolved", status="resolved", severity="P3", title="华北 热线 通话中断",
+        incident="inc-77aa", version=5, change="resolved", status="resolved", reason="no_new_evidence", severity="P3", title="华北 渠道 热线 来访中断：应有约 40 位客户，实到 3 位",
         opened_at="2026-03-02T09:11:00.000+08:00", first_seen="2026-03-02T09:02:00.000+08:00", dims={"region": "华北"}, customers=22, devices=0,
     )  # fmt: skip
-    return FixedReader(make_scene([updated, over]), {"inc-3f9a12c0": [watched, make_change(), updated], "inc-77aa": [over]})
+    return FixedReader(
+        make_scene([updated, over]), {"inc-3f9a12c0": [watched, make_change(), updated], "inc-77aa": [over]}
+    )

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from qianshao.app.console.scene import VolumeBin
 from qianshao.clock import DAY_MS, MINUTE_MS
+from sinks.queries import VolumeBin
 
 _STEPS_MINUTES = (5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880, 10080)
 
@@ -66,7 +66,7 @@ def volume_chart(
     if not bins:
         return ""
     step_ms = bin_minutes * MINUTE_MS
-    start, end = bins[0].start_ms, bins[-1].start_ms + step_ms
+    start, end = bins[0].bin_start, bins[-1].bin_start + step_ms
     top = _nice_top(max(max(bin_.customers, bin_.high) for bin_ in bins))
     inner_width = size.width - _LEFT - _RIGHT
     inner_height = size.height - _TOP - _BOTTOM
@@ -88,7 +88,7 @@ def volume_chart(
         parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.0f}</text>')
     parts += _time_axis(start, end, zone, x, size)
     for run in _runs(bins, step_ms):
-        middle = [(x(bin_.start_ms + step_ms / 2), bin_) for bin_ in run]
+        middle = [(x(bin_.bin_start + step_ms / 2), bin_) for bin_ in run]
         for learning, stretch in _stretches(middle):
             upper = " ".join(f"{at:.1f},{y(bin_.high):.1f}" for at, bin_ in stretch)
             lower = " ".join(f"{at:.1f},{y(bin_.low):.1f}" for at, bin_ in reversed(stretch))
@@ -100,10 +100,10 @@ def volume_chart(
                 parts.append(f'<circle class="outside" cx="{at:.1f}" cy="{y(bin_.customers):.1f}" r="2.6"/>')
     width = inner_width * step_ms / (end - start)
     for bin_ in bins:
-        when = f"{datetime.fromtimestamp(bin_.start_ms / 1000, tz=zone):%H:%M}"
+        when = f"{datetime.fromtimestamp(bin_.bin_start / 1000, tz=zone):%H:%M}"
         note = f"{when}　{bin_.customers} 位客户，预期 {bin_.low:.0f}–{bin_.high:.0f}"
         parts.append(
-            f'<rect class="probe" x="{x(bin_.start_ms):.1f}" y="{_TOP}" width="{width:.2f}" height="{inner_height}">'
+            f'<rect class="probe" x="{x(bin_.bin_start):.1f}" y="{_TOP}" width="{width:.2f}" height="{inner_height}">'
             f"<title>{note}</title></rect>"
         )
     parts += _markers(markers, start, end, x, size)
@@ -148,7 +148,7 @@ def _runs(bins: Sequence[VolumeBin], step_ms: int) -> list[list[VolumeBin]]:
     """Cut at missing bins, so that no line is drawn over what was not seen."""
     runs: list[list[VolumeBin]] = []
     for bin_ in bins:
-        if runs and bin_.start_ms - runs[-1][-1].start_ms == step_ms:
+        if runs and bin_.bin_start - runs[-1][-1].bin_start == step_ms:
             runs[-1].append(bin_)
         else:
             runs.append([bin_])

@@ -36,8 +36,10 @@ def headline(incidents: Sequence[IncidentChange], watching: int) -> Headline:
     ongoing = [incident for incident in incidents if incident.status in wording.ONGOING]
     if ongoing:
         worst = min(ongoing, key=lambda incident: (incident.severity, -incident.customers, incident.incident))
+        # A title ends in its own count of people, which the sentence gives after the place and the fault.
+        subject = wording.plain(worst.title).partition("：已影响")[0]
         people = f"影响 {worst.customers:,} 位客户" if worst.customers else f"涉及 {worst.devices:,} 台设备"
-        detail = f"{wording.plain(worst.title)}，{people}，始于 {wording.clock(worst.first_seen)}"
+        detail = f"{subject}，{people}，始于 {wording.clock(worst.first_seen)}"
         if len(ongoing) == 1:
             return Headline(tone="alarm", text=f"1 起批量故障正在发生：{detail}")
         return Headline(tone="alarm", text=f"{len(ongoing)} 起批量故障正在发生，最严重的是{detail}")

@@ -12,12 +12,14 @@ from qianshao.app import wording
 from qianshao.app.card import Card, Lead, build_card, impact
 from qianshao.app.console.chart import NARROW, WIDE, Marker, Size, volume_chart
 from qianshao.app.console.headline import headline
-from qianshao.app.console.scene import Hotspot, Scene, VolumeBin
-from qianshao.clock import DAY_MS, from_rfc3339
+from qianshao.app.console.scene import Scene
+from qianshao.clock import DAY_MS, HOUR_MS, from_rfc3339
 from qianshao.incident import IncidentChange
+from sinks.queries import TopicVolume, VolumeBin
 
 SHOWN_MS = DAY_MS
-"""The chart shows at most the last day."""
+SHOWN_NARROW_MS = 8 * HOUR_MS
+"""The chart shows at most the last day; on a phone the last eight hours, where a bin still has a width."""
 
 SHOWN_HOTSPOTS = 8
 
@@ -40,14 +42,15 @@ def overview(scene: Scene, leads: Mapping[str, Lead]) -> dict[str, object]:
     cards = [build_card(change, leads.get(change.incident)) for change in scene.incidents]
     ongoing = [card for card in cards if card.ongoing]
     past = [card for card in cards if not card.ongoing]
-    shown = [bin_ for bin_ in scene.volumes if bin_.start_ms >= scene.now_ms - SHOWN_MS]
+    shown = [bin_ for bin_ in scene.volumes if bin_.bin_start >= scene.now_ms - SHOWN_MS]
+    latest = [bin_ for bin_ in shown if bin_.bin_start >= scene.now_ms - SHOWN_NARROW_MS]
     head = headline(scene.incidents, scene.watching)
     return {
         "asof": asof(scene),
         "head": head,
         "figures": _figures(scene, ongoing),
         "wide": _chart(scene, shown, WIDE, head.text),
-        "narrow": _chart(scene, shown, NARROW, head.text),
+        "narrow": _chart(scene, latest, NARROW, head.text),
         "learning": any(bin_.learning for bin_ in shown),
         "outside": any(not bin_.learning and not bin_.low <= bin_.customers <= bin_.high for bin_ in shown),
         "ongoing": [_row(card) for card in ongoing],
@@ -75,15 +78,15 @@ def incident_page(scene: Scene, history: Sequence[IncidentChange], lead: Lead | 
     }
 
 
-def asof(scene: Scene) -> str:
-    """Say which moment the page shows, and whether the world goes on."""
+def asof(scene: Scene) -> list[str]:
+    """Say in phrases which moment the page shows, and whether the world goes on."""
     at = datetime.fromtimestamp(scene.now_ms / 1000, tz=scene.zone)
     text = f"{at.year}年{at.month}月{at.day}日 {at:%H:%M}"
-    return f"回放已结束，画面停在录制世界的终点 {text}" if scene.finished else f"截至 {text}"
+    return ["回放已结束，停在录制世界的终点", text] if scene.finished else ["截至", text]
 
 
 def _figures(scene: Scene, ongoing: Sequence[Card]) -> list[Figure]:
-    hour = [bin_ for bin_ in scene.volumes if bin_.start_ms >= scene.now_ms - 3_600_000]
+    hour = [bin_ for bin_ in scene.volumes if bin_.bin_start >= scene.now_ms - HOUR_MS]
     visits = sum(bin_.customers for bin_ in hour)
     expected = sum(bin_.expected for bin_ in hour)
     worst = f"最高 {min(card.severity for card in ongoing)}" if ongoing else "平静"
@@ -127,13 +130,12 @@ def _row(card: Card) -> dict[str, object]:
     }
 
 
-def _hotspots(spots: Sequence[Hotspot]) -> list[dict[str, object]]:
+def _hotspots(spots: Sequence[TopicVolume]) -> list[dict[str, object]]:
     shown = spots[:SHOWN_HOTSPOTS]
     top = max((max(spot.customers, spot.expected) for spot in shown), default=1) or 1
     return [
         {
-            "name": wording.plain(spot.name),
-            "scope": wording.plain(spot.scope),
+            "name": wording.plain(spot.topic or "未归类"),
             "observed": f"{spot.customers:,}",
             "expected": wording.number(spot.expected),
             "multiple": wording.multiple(spot.customers, spot.expected) or "持平",
