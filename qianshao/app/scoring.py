@@ -375,7 +375,7 @@ def _truth_row(
             {
                 customers[event]
                 for event in labelled.events
-                if event in customers and event in event_times and event_times[event] <= detected_at
+                if customers.get(event) and event in event_times and event_times[event] <= detected_at
             }
         )
         standing = [record for record in histories[report] if record.at <= detected_at + DIMS_SETTLE_MS][-1]

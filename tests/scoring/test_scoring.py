@@ -235,6 +235,11 @@ def test_customers_of_the_truth_file_go_before_those_of_the_events() -> None:
     assert scored(record("i", "a0 x", 3), truth=truth).customers_seen_p50 == 4.0
 
 
+def test_events_of_nobody_are_no_customer() -> None:
+    truth = Truth([A, B], event_customers={"a0": "", "a1": "", "a2": "person"})
+    assert scored(record("i", "a0 x", 3), truth=truth).customers_seen_p50 == 1.0
+
+
 def test_delay_medians_and_p90_are_over_detected_incidents_only() -> None:
     truth = Truth([planted(str(n), f"{HEX[n]}-") for n in range(11)] + [planted("missed", "m")])
     result = scored(*(record(f"r{n}", f"{HEX[n]}-0", 10 * n) for n in range(11)), truth=truth)
