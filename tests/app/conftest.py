@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,7 +17,7 @@ from sinks.queries import TopicVolume, VolumeBin
 HOSTILE = '<script>alert("x")</script> 锁又连不上了 [bold]\x1b[2J'
 
 
-def make_change(**fields: object) -> IncidentChange:
+def changed(**fields: object) -> IncidentChange:
     """One state of the smart-lock incident, with single fields replaced."""
     values: dict[str, object] = {
         "incident": "inc-3f9a12c0",
@@ -122,15 +123,21 @@ def make_scene(incidents: list[IncidentChange], *, hours: int = 14) -> Scene:
 
 
 @pytest.fixture
-def opened() -> IncidentChange:
-    """The incident as it opens."""
-    return make_change()
+def make_change() -> Callable[..., IncidentChange]:
+    """Makes a state of the smart-lock incident, with single fields replaced."""
+    return changed
 
 
 @pytest.fixture
+def opened() -> IncidentChange:
+    """The incident as it opens."""
+    return changed()
+
+
+@pytest.fixture(scope="session")
 def reader() -> FixedReader:
     """One ongoing incident with a history, one that is over."""
-    watched = make_change(
+    watched = changed(
         version=1,
         change="watched",
         status="watching",
@@ -139,7 +146,7 @@ def reader() -> FixedReader:
         at="2026-03-02T14:03:00.000+08:00",
         customers=4,
     )
-    updated = make_change(
+    updated = changed(
         version=3,
         change="updated",
         reason="more_customers",
@@ -147,10 +154,19 @@ def reader() -> FixedReader:
         at="2026-03-02T14:20:00.000+08:00",
         customers=201,
     )
-    over = make_change(
-        incident="inc-77aa", version=5, change="resolved", status="resolved", reason="no_new_evidence", severity="P3", title="华北 渠道 热线 来访中断：应有约 40 位客户，实到 3 位",
-        opened_at="2026-03-02T09:11:00.000+08:00", first_seen="2026-03-02T09:02:00.000+08:00", dims={"region": "华北"}, customers=22, devices=0,
-    )  # fmt: skip
-    return FixedReader(
-        make_scene([updated, over]), {"inc-3f9a12c0": [watched, make_change(), updated], "inc-77aa": [over]}
+    over = changed(
+        incident="inc-77aa",
+        version=5,
+        change="resolved",
+        status="resolved",
+        reason="no_new_evidence",
+        severity="P3",
+        title="华北 渠道 热线 来访中断：应有约 40 位客户，实到 3 位",
+        opened_at="2026-03-02T09:11:00.000+08:00",
+        first_seen="2026-03-02T09:02:00.000+08:00",
+        dims={"region": "华北"},
+        customers=22,
+        devices=0,
     )
+    history = [watched, changed(), updated]
+    return FixedReader(make_scene([updated, over]), {"inc-3f9a12c0": history, "inc-77aa": [over]})

@@ -1,0 +1,81 @@
+"""Serving the page: one socket, one uvicorn, until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from qianshao.errors import ConfigError
+
+SEARCHED_PORTS = 20
+
+
+def listen(host: str, port: int, *, search: bool) -> socket.socket:
+    """Open the page's socket before anything is promised about it.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 = any free one.
+    search
+        Whether a busy port may be answered with one of the next twenty.
+
+    Raises
+    ------
+    ConfigError
+        If no allowed port is free, or the address is not one of this machine.
+    """
+    ports = range(port, min(port + SEARCHED_PORTS, 65536)) if search and port else (port,)
+    for candidate in ports:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            listener.listen(128)
+        except OSError as error:
+            listener.close()
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                continue
+            raise ConfigError(
+                f"console.host {host}: cannot be listened on ({error.strerror}); "
+                "use 127.0.0.1 or an address of this machine"
+            ) from None
+        return listener
+    last = f"–{ports[-1]}" if len(ports) > 1 else ""
+    raise ConfigError(
+        f"console.port {port}{last}: in use or not allowed; "
+        "stop the programme that listens there, or set another console.port (0 = any free)"
+    )
+
+
+def address(listener: socket.socket) -> str:
+    """The page's address as a person types it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def serve(app: ASGIApp, listener: socket.socket, started: Callable[[uvicorn.Server], None] | None = None) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    app
+        The page.
+    listener
+        An open socket; it is closed at the end.
+    started
+        Is given the server before it runs, so that its owner can end it (`should_exit`).
+    """
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none")
+    )
+    if started is not None:
+        started(server)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()

@@ -1,0 +1,84 @@
+"""The evidence card: one content for terminal, JSON and page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from qianshao.app.card import Card, Lead, build_card
+from qianshao.app.terminal import card_panel, incident_line
+from qianshao.incident import About, IncidentChange
+
+GOLDEN = Path(__file__).parent / "golden"
+
+MakeChange = Callable[..., IncidentChange]
+
+
+def drawn(card: Card, width: int) -> str:
+    screen = Console(file=io.StringIO(), width=width, highlight=False, emoji=False)
+    screen.print(card_panel(card))
+    assert isinstance(screen.file, io.StringIO)
+    return screen.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_terminal_card_reads_as_it_was_agreed(opened: IncidentChange, width: int) -> None:
+    assert drawn(build_card(opened, Lead(minutes=23.4)), width) == (GOLDEN / f"card_{width}.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_line_of_a_card_fills_its_frame_though_chinese_is_two_columns_wide(
+    opened: IncidentChange, width: int
+) -> None:
+    assert {cell_len(line) for line in drawn(build_card(opened), width).splitlines()} == {width}
+
+
+def test_a_customers_words_cannot_steer_the_terminal(opened: IncidentChange) -> None:
+    text = drawn(build_card(opened), 120)
+    assert "\x1b" not in text
+    assert "[bold]" in text
+
+
+def test_a_title_cannot_steer_the_terminal(make_change: MakeChange) -> None:
+    screen = Console(file=io.StringIO(), width=120)
+    screen.print(incident_line(make_change(title="坏\x1b]0;x\x07标题 [red]")))
+    assert isinstance(screen.file, io.StringIO)
+    assert "\x1b" not in screen.file.getvalue()
+    assert "[red]" in screen.file.getvalue()
+
+
+def test_the_strangest_signal_stands_first(opened: IncidentChange) -> None:
+    assert [witness.name for witness in build_card(opened).witnesses] == ["设备代码 E207", "主题「设备离线」"]
+
+
+def test_dimensions_stand_in_the_order_of_the_house_and_own_ones_last(make_change: MakeChange) -> None:
+    card = build_card(make_change(dims={"batch": "B7", "region": ["华东", "华南"], "product": "智能门锁"}))
+    assert card.dims == [("产品", "智能门锁"), ("地区", "华东、华南"), ("batch", "B7")]
+
+
+def test_a_watched_trace_says_that_nobody_was_told(make_change: MakeChange) -> None:
+    assert "尚未立案" in build_card(make_change(status="watching", opened_at=None)).since
+
+
+def test_a_silence_ends_by_rising_again(make_change: MakeChange, opened: IncidentChange) -> None:
+    quiet = msgspec.structs.replace(opened.signals[0], kind="silence", observed=0, expected=40)
+    assert "回升到预期" in build_card(make_change(signals=[quiet])).quiet
+    assert "回落到预期" in build_card(opened).quiet
+
+
+def test_a_card_without_any_evidence_is_still_a_card(make_change: MakeChange) -> None:
+    bare = make_change(signals=[], dims={}, about=About(), keywords=[], quotes=[], customers=0, messages=0, devices=0)
+    text = drawn(build_card(bare), 80)
+    assert "没有哪个维度能单独解释" in text
+    assert "尚无客户" in text
+
+
+def test_a_card_is_json(opened: IncidentChange) -> None:
+    card = build_card(opened, Lead(minutes=None))
+    assert msgspec.json.decode(msgspec.json.encode(card), type=Card) == card
