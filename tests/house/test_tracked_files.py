@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 LIMIT_BYTES = 1_000_000
 RECORDED_LIMIT_BYTES = 3_000_000
 PLACES = re.compile(
-    rb"\b(?:pypi|pythonhosted|npmjs|yarnpkg|crates|rubygems|maven|anaconda)\.(?:org|com|io|apache\.org)\b"
-    rb"|\b(?:tuna\.tsinghua|mirrors\.aliyun|huggingface|jsdelivr|unpkg|cdnjs)\b"
+    rb"\b(?:pypi|pythonhosted|npmjs|yarnpkg|crates|rubygems|maven|anaconda|huggingface|jsdelivr|unpkg|cdnjs)\.[a-z]{2,3}\b"
+    rb"|\b(?:tuna\.tsinghua|mirrors\.aliyun)\b"
 )
 
 
