@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import tzinfo
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -120,27 +120,30 @@ class _LineFile:
         self.path = path
         self._keys: dict[Hashable, None] = {}
         try:
-            self._handle: BinaryIO = path.open("a+b")
-            self._recover(key_type)
+            path.touch()
+            self._size = self._recover(key_type)
+            os.truncate(path, self._size)
+            # Unbuffered: what `append` could not write must not lie in wait for the next call.
+            self._handle = path.open("ab", buffering=0)
         except OSError as error:
             raise _cannot_write(path, error) from None
 
-    def _recover(self, key_type: type[msgspec.Struct]) -> None:
-        """Learn the keys that are there; cut off a last line that a killed process left unfinished."""
+    def _recover(self, key_type: type[msgspec.Struct]) -> int:
+        """Learn the keys that are there; return where a last line begins that a killed process left unfinished."""
         decoder = msgspec.json.Decoder(key_type)
         whole = 0
-        self._handle.seek(0)
-        for line in self._handle:
-            if not line.endswith(b"\n"):
-                break
-            try:
-                self._remember(msgspec.structs.astuple(decoder.decode(line)))
-            except msgspec.MsgspecError as error:
-                raise StoreError(
-                    f"{self.path}: holds a line at byte {whole} that is not ours ({error}); name a new output folder"
-                ) from None
-            whole += len(line)
-        self._handle.truncate(whole)
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    self._remember(msgspec.structs.astuple(decoder.decode(line)))
+                except msgspec.MsgspecError as error:
+                    raise StoreError(
+                        f"{self.path}: holds a line at byte {whole} that is not ours ({error}); name a new folder"
+                    ) from None
+                whole += len(line)
+        return whole
 
     def _remember(self, key: Hashable) -> bool:
         if key in self._keys:
@@ -151,21 +154,27 @@ class _LineFile:
         return True
 
     def append(self, rows: Iterable[tuple[Hashable, msgspec.Struct]]) -> None:
+        """Write the rows whose key is new, all of them or none."""
         chunk = bytearray()
+        keys: list[Hashable] = []
         for key, row in rows:
             if self._remember(key):
+                keys.append(key)
                 chunk += _encoder.encode(row)
                 chunk += b"\n"
-        if chunk:
-            try:
-                self._handle.write(chunk)
-                self._handle.flush()
-            except OSError as error:
-                raise _cannot_write(self.path, error) from None
+        written = 0
+        try:
+            while written < len(chunk):
+                written += self._handle.write(memoryview(chunk)[written:])
+        except OSError as error:
+            self._handle.truncate(self._size)
+            for key in keys:
+                self._keys.pop(key, None)
+            raise _cannot_write(self.path, error) from None
+        self._size += written
 
     def close(self) -> None:
         try:
-            self._handle.flush()
             os.fsync(self._handle.fileno())
         except OSError as error:
             raise _cannot_write(self.path, error) from None
@@ -195,11 +204,19 @@ class JsonLines:
     def __init__(self, directory: Path, zone: tzinfo) -> None:
         self._directory = directory
         self._zone = zone
-        self._incidents = _LineFile(directory / "incidents.jsonl", _IncidentKey)
-        self._pushes = _LineFile(directory / "pushes.jsonl", _PushKey)
-        self._deadletters = _LineFile(directory / "deadletters.jsonl", _DeadLetterKey)
-        self._trends = _LineFile(directory / "trends.jsonl", _TrendKey)
         self._closed = False
+        with ExitStack() as opened:
+
+            def line_file(name: str, key_type: type[msgspec.Struct]) -> _LineFile:
+                file = _LineFile(directory / f"{name}.jsonl", key_type)
+                opened.callback(file.close)
+                return file
+
+            self._incidents = line_file("incidents", _IncidentKey)
+            self._pushes = line_file("pushes", _PushKey)
+            self._deadletters = line_file("deadletters", _DeadLetterKey)
+            self._trends = line_file("trends", _TrendKey)
+            self._files = opened.pop_all()
 
     def write(self, outcome: Outcome) -> None:
         """Append what is new in `outcome`, one write per file."""
@@ -233,8 +250,7 @@ class JsonLines:
         if self._closed:
             return
         self._closed = True
-        for file in (self._incidents, self._pushes, self._deadletters, self._trends):
-            file.close()
+        self._files.close()
 
 
 def _incident_rows(changes: Iterable[IncidentChange]) -> Iterable[tuple[Hashable, msgspec.Struct]]:
