@@ -38,6 +38,10 @@ MAX_VALUES = 5_000
 """Codes, templates and ticket types that are counted; further ones are still counted in everything else."""
 MAX_SIGNATURES = 50_000
 MAX_EVIDENCE = 500
+PEAK_LIFT = 1.2
+"""A window must exceed the highest ordinary one that the series has had by this factor, and by one customer."""
+YOUNG_ALPHA = 0.6
+"""Extra dispersion at the start, gone after two days: rhythms that have not been seen twice are not known."""
 GROWTH = 1.3
 """A finding is repeated when its customers have grown by this factor."""
 QUIET_MS = 12 * HOUR_MS
@@ -59,7 +63,8 @@ class Bank:
     `advance` takes the ordered events up to a watermark on the decision grid; every tick with events is decided on its
     own, so that the cut of the calls changes nothing. A series alarms when the tail probability of its distinct
     customers in any of six windows, from ten minutes to a day, is below what the budget of false alarms allows; weaker
-    ones are passed on as weak witnesses. All alarming cells of one measure value become one finding, named by `localise`.
+    ones are passed on as weak witnesses. All alarming cells of one measure value become one finding, named by
+    `localise`.
 
     When it fails: causes that raise all topics of all cells alike (only the volume band shows them), and causes whose
     customers use neither a topic, a term, a ticket type nor a device code of their own. The first hours are learning.
@@ -143,13 +148,13 @@ class Bank:
         if not who:
             return
         signed = signature(observation)
-        if len(table._signature_cells) >= MAX_SIGNATURES:
+        if table.signatures >= MAX_SIGNATURES:
             signed = tuple(pair for pair in signed if pair[0] in DIMENSIONS)
         number = table.signature_id(signed)
         ts = tick - 1
         table.count(self._denominators[everybody], number, who, ts)
         for measured in measures:
-            if measured not in table._measured_id and len(table.measured) >= MAX_VALUES:
+            if len(table.measured) >= MAX_VALUES and not table.knows(measured):
                 continue
             value = table.measured_id(measured)
             touched.update(table.count(value, number, who, ts))
@@ -216,9 +221,13 @@ class Bank:
         rows, counts = rows[enough], counts[enough]
         mean, alpha = self.baseline.expected(rows, table.windows(table.denominator[rows]))
         mean = np.maximum(mean, 1e-6)
-        wide = np.repeat(alpha[:, None], WINDOWS, axis=1)
+        young = max(0.0, 1.0 - (tick - self.started_ms) / (2 * DAY_MS))
+        wide = np.repeat(alpha[:, None] + YOUNG_ALPHA * young, WINDOWS, axis=1)
         _, weak = self._thresholds()
         strange = (counts >= few) & (counts > 1.5 * mean)
+        if not strange.any():
+            return []
+        strange &= counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0
         if not strange.any():
             return []
         scores = np.zeros_like(mean)
@@ -289,7 +298,7 @@ class Bank:
         cause = localise(
             events,
             self._expected_at(value, fixed, top),
-            [*DIMENSIONS, *own],
+            ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own],
             lambda base, key, each: self._long_run(value, fixed, base, key, each),
             by_device=by_device,
         )
@@ -338,7 +347,7 @@ class Bank:
             anchor.pop("line", None)
         totals = self._totals(measured, anchor, name)
         everybody = sum(totals.values())
-        return totals.get(each, 0.0) / everybody if everybody > 0 else 0.0
+        return totals.get(each, 0.0) / everybody if everybody >= 5.0 else 1.0
 
     def _totals(self, measured: Measured, anchor: Mapping[str, str], name: str) -> dict[str, float]:
         """Learnt customers by value of one dimension within a cell."""
@@ -363,11 +372,9 @@ class Bank:
         slot = table.bin % 12
         messages: dict[int, int] = {}
         for (measured, signed), number in sorted(table.messages.items()):
-            for cell, _ in table._signature_cells[signed]:
-                if self._shown(table.cells[cell]):
-                    row = table._row_of.get((measured, cell), -1)
-                    if row >= 0:
-                        messages[row] = messages.get(row, 0) + number
+            for row in table.rows_of(measured, signed):
+                if self._shown(table.cells[int(table.row_cell[row])]):
+                    messages[row] = messages.get(row, 0) + number
         rows = set(messages)
         for name in ("contacts", "devices"):
             for row in table.rows_of_measured[self._denominators[name]]:

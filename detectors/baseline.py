@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.counts import HOURS, CountTable
+from detectors.counts import HOURS, WINDOWS, CountTable
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -18,6 +18,8 @@ PARENT_WEIGHT = 30.0
 SIGHT_PRIOR = 0.5
 """Customers a never-seen value is taken to have had already: it keeps the first one from being infinitely strange."""
 MINIMUM_SHAPE = 0.5
+PEAK_HALF_LIFE_HOURS = 5 * 24
+"""How fast the highest ordinary count of a series is forgotten."""
 _ALPHA_BOUNDS = (0.03, 2.0)
 _ALPHA_WEIGHT = 20.0
 
@@ -25,13 +27,13 @@ _ALPHA_WEIGHT = 20.0
 class ShareBaseline:
     """Share model per series, vectorised over the rows of a `CountTable`.
 
-    It answers: how many distinct customers of this series were to be expected among all the customers seen in the
-    same cell and window? A promotion day or a Monday peak raises both and is therefore no surprise. The share is a
-    Gamma posterior with a half-life of a week, drawn to the parent cell's share; its uncertainty and the hourly
-    overdispersion make the prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation.
+    It answers: how many distinct customers of this series were to be expected among all those seen in the same cell and
+    window? A promotion day or a Monday peak raises both and is therefore no surprise. The share is a Gamma posterior
+    with a half-life of a week, drawn to the parent cell's share; its uncertainty and the hourly overdispersion make the
+    prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation.
 
-    When it fails: a cause that makes *every* topic of a cell rise alike moves no share; a series that is most of its cell
-    (share above one half) hides part of its own rise. Cost: one pass over all rows an hour, about 0.1 µs a row.
+    When it fails: a cause that makes *every* topic of a cell rise alike moves no share; a series that is most of its
+    cell (share above one half) hides part of its own rise. Cost: one pass over all rows an hour, about 0.1 µs a row.
     """
 
     def __init__(self, table: CountTable) -> None:
@@ -43,6 +45,7 @@ class ShareBaseline:
         self.alpha: Floats = np.zeros(0)
         self.alarmed_until: Ints = np.zeros(0, dtype=np.int64)
         self.measure_alpha: dict[str, float] = {}
+        self.peak: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
         self._follow()
 
     def _follow(self) -> None:
@@ -50,13 +53,11 @@ class ShareBaseline:
         have, want = len(self.total), self.table.n
         if want <= have:
             return
-        if want > have:
-            capacity = self.table.capacity
-            for name in ("total", "share", "surplus", "square"):
-                setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
-            self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.15)))
-            self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
-            assert len(self.total) <= capacity
+        for name in ("total", "share", "surplus", "square"):
+            setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
+        self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.15)))
+        self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
+        self.peak = np.concatenate((self.peak, np.zeros((want - have, WINDOWS), dtype=np.float32)))
         for row in range(have, want):
             parent = int(self.table.parent[row])
             if parent >= 0:
@@ -100,6 +101,9 @@ class ShareBaseline:
         self.surplus = self.surplus * decay + np.where(has, (taken - mean) ** 2 - mean, 0.0)
         self.square = self.square * decay + np.where(has, mean * mean, 0.0)
         self._learn_dispersion(n)
+        self.peak *= np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_HOURS))
+        calm = np.flatnonzero(self.alarmed_until <= now)
+        self.peak[calm] = np.maximum(self.peak[calm], table.windows(calm))
         totals = np.where(has, self.total[below], 0.0)
         depths = table.depth[:n]
         for depth in range(int(depths.max()) + 1):
@@ -140,6 +144,7 @@ class ShareBaseline:
         self._follow()
         return {
             **{name: getattr(self, name).tobytes() for name in ("total", "share", "surplus", "square", "alpha")},
+            "peak": self.peak.tobytes(),
             "alarmed_until": self.alarmed_until.tobytes(),
             "measure_alpha": sorted(self.measure_alpha.items()),
         }
@@ -149,4 +154,5 @@ class ShareBaseline:
         for name in ("total", "share", "surplus", "square", "alpha"):
             setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
         self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
+        self.peak = np.frombuffer(state["peak"], dtype=np.float32).reshape(-1, WINDOWS).copy()
         self.measure_alpha = dict(state["measure_alpha"])

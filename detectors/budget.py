@@ -7,7 +7,7 @@ import math
 TESTS_PER_SERIES_AND_DAY = 20.0
 """Effectively independent looks that the windows of one series get in a day."""
 
-WEAK_SHARE = 300.0
+WEAK_SHARE = 100.0
 """A weak witness may be this many times as frequent: it never speaks alone."""
 
 
@@ -20,7 +20,7 @@ def opening_score(series: int, false_alarms_per_day: float) -> float:
     >>> round(opening_score(10_000, 0.2), 1)
     6.0
     """
-    return math.log10(max(series, 1_000) * TESTS_PER_SERIES_AND_DAY / false_alarms_per_day)
+    return math.log10(max(series, 10_000) * TESTS_PER_SERIES_AND_DAY / false_alarms_per_day)
 
 
 def weak_score(series: int, false_alarms_per_day: float) -> float:

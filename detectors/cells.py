@@ -56,22 +56,27 @@ def signature(observation: Observation) -> Signature:
     return tuple(pairs)
 
 
-def cells_of(signed: Signature, *, root: bool) -> list[tuple[Cell, int]]:
+def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[tuple[Cell, int]]:
     """List the cells that a signature counts in, each with the index of its parent in the list (−1 = none).
 
-    A line shard counts the combinations below a business line; the root shard those that cross lines. The parent is the
-    largest earlier cell that the cell refines, so a sparse cell can start from its parent's level.
+    A line shard counts the combinations below a business line; the root shard those that cross lines, but `everybody` in
+    all of them, since a cause found across lines is placed by who is ordinarily seen where. The parent is the largest
+    earlier cell that the cell refines, so a sparse cell can start from its parent's level.
 
     >>> cells_of((("line", "家居"), ("product", "门锁"), ("region", "华东")), root=False)[1]
     ((('line', '家居'), ('product', '门锁')), 0)
     """
     values = dict(signed)
     own = [name for name, _ in signed if name not in _COMMON]
-    groups = list(_ROOT_SHARD if root else _LINE_SHARD)
-    for name in own:
-        groups.extend([(name,), ("channel", name)] if root else [("line", name), ("line", "product", name)])
+    groups: list[tuple[str, ...]] = []
+    if root:
+        groups.extend(_ROOT_SHARD)
+        groups.extend(group for name in own for group in ((name,), ("channel", name)))
+    if everybody or not root:
+        groups.extend(_LINE_SHARD)
+        groups.extend(group for name in own for group in (("line", name), ("line", "product", name)))
     cells: list[tuple[Cell, int]] = []
-    for group in sorted(groups, key=len):
+    for group in sorted(dict.fromkeys(groups), key=len):
         if any(name not in values for name in group):
             continue
         cell = tuple(sorted((name, values[name]) for name in group))

@@ -70,6 +70,7 @@ class CountTable:
         self._grow(1024)
         self._signature_id: dict[Signature, int] = {}
         self._signature_cells: list[list[tuple[int, int]]] = []
+        self._everybody_cells: list[list[tuple[int, int]]] = []
         self._rows_cache: dict[tuple[int, int], list[int]] = {}
         self._pair_seen: dict[int, int] = {}
         self._seen: dict[int, int] = {}
@@ -119,17 +120,35 @@ class CountTable:
         found = self._signature_id.get(signed)
         if found is None:
             found = len(self._signature_cells)
-            cells: list[tuple[int, int]] = []
-            for cell, parent in cells_of(signed, root=self.root):
-                number = self._cell_id.get(cell)
-                if number is None:
-                    number = len(self.cells)
-                    self._cell_id[cell] = number
-                    self.cells.append(cell)
-                cells.append((number, parent))
             self._signature_id[signed] = found
-            self._signature_cells.append(cells)
+            self._signature_cells.append(self._number(cells_of(signed, root=self.root)))
+            everybody = cells_of(signed, root=True, everybody=True) if self.root else None
+            self._everybody_cells.append(self._number(everybody) if everybody else self._signature_cells[-1])
         return found
+
+    def _number(self, cells: list[tuple[Cell, int]]) -> list[tuple[int, int]]:
+        numbered: list[tuple[int, int]] = []
+        for cell, parent in cells:
+            number = self._cell_id.get(cell)
+            if number is None:
+                number = len(self.cells)
+                self._cell_id[cell] = number
+                self.cells.append(cell)
+            numbered.append((number, parent))
+        return numbered
+
+    @property
+    def signatures(self) -> int:
+        """How many signatures have been seen."""
+        return len(self._signature_cells)
+
+    def knows(self, measured: Measured) -> bool:
+        """Return whether a measure value has been counted before."""
+        return measured in self._measured_id
+
+    def rows_of(self, measured: int, signed: int) -> list[int]:
+        """Return the open rows of a measure value for the cells of a signature."""
+        return self._rows_cache.get((measured, signed)) or self._open_rows(measured, signed)
 
     def row(self, measured: Measured, cell: Cell) -> int:
         """Return the row of a series, −1 if it has none."""
@@ -146,7 +165,8 @@ class CountTable:
         measure = self.measured[measured][0]
         denominator = DENOMINATOR_OF.get(measure)
         complete = True
-        for cell, parent in self._signature_cells[signed]:
+        cells = self._everybody_cells if measure in DENOMINATORS else self._signature_cells
+        for cell, parent in cells[signed]:
             row = self._row_of.get((measured, cell), -1)
             if row < 0:
                 if self.n >= self.maximum:
@@ -188,7 +208,7 @@ class CountTable:
         if last is not None:
             del self._pair_seen[pair_key]
         self._pair_seen[pair_key] = ts
-        rows = self._rows_cache.get(pair) or self._open_rows(measured, signed)
+        rows = self.rows_of(measured, signed)
         seen = self._seen
         fresh: list[int] = []
         for row in rows:

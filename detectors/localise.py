@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import comb
 from typing import NamedTuple
 
 from scipy.stats import binom
@@ -15,10 +16,16 @@ Share = Callable[[Mapping[str, str], str, str], float]
 
 EXPLAINS = 0.72
 """A value explains the excess when this share of it (of those who state the dimension) carries the value."""
-ALREADY = 0.9
+ALREADY = 0.95
 """A value that nearly everybody carries anyway explains nothing."""
-CERTAIN = 0.01
+CERTAIN = 0.02
+"""Chance, over all ways to choose as many values, that the ordinary mix would look as one-sided."""
+CERTAIN_BROAD = 0.2
+BROAD_FIRST = ("product", "line")
+"""Fixed before all others: a firmware or a model means something only within its product."""
 MAX_VALUES = 3
+SEVERAL_AT_MOST = 0.6
+"""Several values together name a cause only when ordinarily they are less than this share."""
 
 
 class Cause(NamedTuple):
@@ -50,7 +57,7 @@ def localise(
     Notes
     -----
     Events that do not state a dimension neither speak for a value nor against it. With too few customers the answer
-    stays coarse: a value must be improbable (binomial, 1 %) under its long-run share. Cost: one pass over the evidence
+    stays coarse: a value must be improbable (binomial) under its long-run share. Cost: one pass over the evidence
     per dimension fixed. Source: the greedy drill-down of Adtributor (Bhagwan et al., NSDI 2014), on excess.
     """
     dims: Dims = {}
@@ -59,12 +66,14 @@ def localise(
     kept = list(evidence)
     everybody = _distinct(kept, by_device)
     while left:
-        best: tuple[float, str, list[str]] | None = None
         scale = min(1.0, len(_distinct(kept, by_device)) / max(1, len(everybody)))
+        best: tuple[float, str, list[str]] | None = None
         for name in left:
             found = _explaining(kept, name, expected * scale, base, share, by_device)
             if found is not None and (best is None or found[0] > best[0]):
                 best = (found[0], name, found[1])
+                if name in BROAD_FIRST:
+                    break
         if best is None:
             break
         _, name, values = best
@@ -116,10 +125,12 @@ def _explaining(
         if explained >= EXPLAINS:
             if long_run >= ALREADY:
                 return None
-            if len(values) > 1 and min(len(customers[each]) for each in values) < 0.15 * carried:
+            several = len(values) > 1
+            if several and (long_run > SEVERAL_AT_MOST or min(len(customers[each]) for each in values) < 0.2 * carried):
                 return None
             chance = float(binom.sf(min(carried, stated) - 1, stated, min(max(long_run, 0.005), 0.999)))
-            if chance > CERTAIN:
+            ways = comb(max(len(customers), len(values)), len(values))
+            if chance * ways > (CERTAIN_BROAD if name in BROAD_FIRST and not several else CERTAIN):
                 return None
             return (explained / max(long_run, 0.005), list(values))
     return None

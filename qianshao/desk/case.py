@@ -58,6 +58,7 @@ class Case(msgspec.Struct, kw_only=True):
     evidence: dict[str, Proof]
     messages: int
     topics: dict[str, int]
+    products: dict[str, int]
     danger: str = ""
     told_customers: int = 0
     """Customers at the last record written: what growth is measured from."""
@@ -101,6 +102,8 @@ class Case(msgspec.Struct, kw_only=True):
                 self.devices.add(event.device)
             if event.topic:
                 self.topics[event.topic] = self.topics.get(event.topic, 0) + 1
+            if event.product:
+                self.products[event.product] = self.products.get(event.product, 0) + 1
             if event.danger and not self.danger:
                 self.danger = event.danger
         if len(self.evidence) > 4 * MAX_EVIDENCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qianshao.clock import HOUR_MS
-from qianshao.desk.case import Case, Dims
+from qianshao.desk.case import Case
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
@@ -33,8 +33,8 @@ def belongs(finding: Finding, case: Case) -> float:
     """Return how strongly a finding belongs to a case, 0 = not at all.
 
     The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
-    (1.5), another witness speaking of the same product at the same time (1). Shared customers alone never join findings whose
-    places contradict each other: chains through one busy customer would swallow strangers.
+    (1.5), another witness speaking of the same product at the same time (1). Shared customers alone never join findings
+    whose places contradict each other: chains through one busy customer would swallow strangers.
     """
     if contradict(finding.dims, case.dims):
         return 0.0
@@ -52,11 +52,23 @@ def belongs(finding: Finding, case: Case) -> float:
     if key in case.witnessed:
         return 1.5
     speaks = {each.witness for each in case.witnessed.values()}
-    if finding.witness not in speaks and age <= OTHER_WITNESS_MS and _same_place(finding.dims, case.dims):
+    if finding.witness not in speaks and age <= OTHER_WITNESS_MS and _same_product(finding, case):
         return 1.0
     return 0.0
 
 
-def _same_place(one: Dims, other: Dims) -> bool:
-    """Both name the same product, or agree in a finer dimension."""
-    return "product" in one and one.get("product") == other.get("product")
+def _same_product(finding: Finding, case: Case) -> bool:
+    """Most events of both that state a product state the same one."""
+    products: dict[str, int] = {}
+    for event in finding.evidence:
+        if event.product:
+            products[event.product] = products.get(event.product, 0) + 1
+    return bool(products) and _most(products) is not None and _most(products) == _most(case.products)
+
+
+def _most(counts: Mapping[str, int]) -> str | None:
+    """The value of more than half, if there is one."""
+    for value, number in counts.items():
+        if 2 * number > sum(counts.values()):
+            return value
+    return None

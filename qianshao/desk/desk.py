@@ -25,7 +25,8 @@ WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 REOPEN_MS = 24 * HOUR_MS
 GROWTH = 1.5
-MAX_CASES = 2_000
+TWO_WITNESSES = 9.0
+"""Scores of two independent witnesses add up, as their probabilities multiply."""
 
 _LIVE = ("watching", "open", "acknowledged", "mitigated")
 _TOLD = ("open", "acknowledged", "mitigated")
@@ -78,13 +79,11 @@ class Desk:
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange]) -> Case:
         matches = sorted(
-
-                (-strength, case.created, case.incident)
-                for case in self._cases.values()
-                if case.status not in ("merged", "dismissed")
-                for strength in (belongs(finding, case),)
-                if strength > 0
-
+            (-strength, case.created, case.incident)
+            for case in self._cases.values()
+            if case.status not in ("merged", "dismissed")
+            for strength in (belongs(finding, case),)
+            if strength > 0
         )
         if not matches:
             return self._new_case(finding, tick)
@@ -118,6 +117,7 @@ class Desk:
             evidence={},
             messages=0,
             topics={},
+            products={},
         )
         self._cases[incident] = case
         return case
@@ -270,6 +270,9 @@ def _opening_reason(case: Case) -> str | None:
         return "never_seen_code"
     if strong:
         return "overwhelming_rise"
-    if case.witnesses() >= 2:
+    best: dict[str, float] = {}
+    for each in case.witnessed.values():
+        best[each.witness] = max(best.get(each.witness, 0.0), each.score)
+    if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"
     return None
