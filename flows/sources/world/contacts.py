@@ -27,7 +27,16 @@ from flows.sources.world.topics import CATCH_ALL, LABELS
 
 CHANNEL: Weighted[str] = Weighted(CHANNELS)
 TICKETS = Weighted((("open", 0.5), ("processing", 0.3), ("closed", 0.2)))
-NOTES_NEUTRAL = ("客户来电咨询，已回复", "普通咨询，已解答", "同上", "见聊天记录", "客户不满，已安抚", "待回访", "重复来电", "转二线")
+NOTES_NEUTRAL = (
+    "客户来电咨询，已回复",
+    "普通咨询，已解答",
+    "同上",
+    "见聊天记录",
+    "客户不满，已安抚",
+    "待回访",
+    "重复来电",
+    "转二线",
+)
 _WITH_DEVICES = {product.name for product in DEVICE_PRODUCTS}
 
 
@@ -49,6 +58,8 @@ class Script:
     """Probability that a ticket is made."""
     slots: tuple[tuple[str, str], ...] = ()
     """Slots of the templates that are fixed by the cause."""
+    opening: str = ""
+    """Words that everybody happens to begin with just now."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,9 @@ class Contacts:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
 
-    def play(self, rng: Random, ts: int, party: Party, script: Script, cause: Cause | None = None, hold: int = 0) -> None:
+    def play(
+        self, rng: Random, ts: int, party: Party, script: Script, cause: Cause | None = None, hold: int = 0
+    ) -> None:
         """Play one contact that begins at `ts` (epoch milliseconds); costs about 100 µs.
 
         `hold` is the moment at which a gateway that holds the channel's events lets them go; 0 = none does.
@@ -154,7 +167,9 @@ class Contacts:
             dims["dims"] = {"app_version": party.app_version}
         return dims
 
-    def _words(self, rng: Random, script: Script, slots: dict[str, str], count: int, traditional: bool) -> list[str]:
+    def _words(
+        self, rng: Random, script: Script, slots: dict[str, str], count: int, channel: str, traditional: bool
+    ) -> list[str]:
         """Invent a customer's `count` turns: the matter (or something vague), then what follows."""
         say = GRAMMAR.say
         named = rng.random() < script.named
@@ -170,7 +185,7 @@ class Contacts:
             if turn == 0 and rng.random() < 0.12:
                 pool = FOLLOW if rng.random() < 0.6 else VAGUE
                 text += "，" + say(rng, pool[int(rng.random() * len(pool))], slots)
-            turns.append(write_like_a_customer(rng, text, traditional=traditional))
+            turns.append(write_like_a_customer(rng, text, traditional=traditional, typed=channel != "hotline"))
         return turns
 
     def _chat(
@@ -192,9 +207,11 @@ class Contacts:
         base = {**common, "conversation": conversation}
         traditional = party.region == "港澳" and uniform() < 0.6
         count = 1 + int(uniform() * uniform() * 4.2)
-        words = self._words(rng, script, slots, count, traditional)
+        words = self._words(rng, script, slots, count, party.channel, traditional)
         lines: list[tuple[str, str]] = []
-        if uniform() < 0.3:
+        if script.opening:
+            lines.append(("customer", script.opening))
+        elif uniform() < 0.3:
             lines.append(("customer", say(rng, GREETINGS[int(uniform() * len(GREETINGS))], slots)))
         if party.channel != "email" and uniform() < 0.42:
             lines.append(("bot", say(rng, BOT[int(uniform() * len(BOT))], slots)))
@@ -237,7 +254,7 @@ class Contacts:
         uniform = rng.random
         base = {**common, "conversation": conversation}
         count = 1 + int(uniform() * 3.2)
-        words = self._words(rng, script, slots, count, False)
+        words = self._words(rng, script, slots, count, "hotline", False)
         lines = [("agent", say(rng, AGENT_OPEN[int(uniform() * len(AGENT_OPEN))], slots))]
         for word in words:
             lines.append(("customer", word))

@@ -76,11 +76,15 @@ def _damage(rng: Random, record: Record, fault: str) -> bytes:
     if fault == "unknown_kind":
         return _with(_KIND, data, rng.choice((b'"kind":"CHAT"', b'"kind":"letter"', b'"kind":""', b'"kind":"sms2"')))
     if fault == "missing_id":
-        return rng.choice((_with(_ID, data, b'"id":""'), _with(_ID, data, b'"src":"gw0"'), _with(_ID, data, b'"id":null')))
+        return rng.choice(
+            (_with(_ID, data, b'"id":""'), _with(_ID, data, b'"src":"gw0"'), _with(_ID, data, b'"id":null'))
+        )
     if fault == "null_ts":
         return _with(_TS, data, b'"ts":null')
     if fault == "ancient_ts":
-        return _with(_TS, data, rng.choice((b'"ts":0', b'"ts":"1970-01-01T08:00:00.000+08:00"', b'"ts":-62135596800000')))
+        return _with(
+            _TS, data, rng.choice((b'"ts":0', b'"ts":"1970-01-01T08:00:00.000+08:00"', b'"ts":-62135596800000'))
+        )
     if fault == "future_ts":
         return _with(_TS, data, rng.choice((b'"ts":4102444800000', b'"ts":"2199-12-31T23:59:59.000+08:00"')))
     if fault == "clock_ahead":
@@ -94,7 +98,10 @@ def _damage(rng: Random, record: Record, fault: str) -> bytes:
     if fault == "overlong":
         return _TEXT.sub(lambda match: match.group() + "长".encode() * 20_001, data, count=1)
     if fault == "extra_fields":
-        return data[:-1] + f',"trace":{{"hop":{rng.randint(1, 9)},"ok":true}},"备注":"线上","seq":{rng.randrange(9999)}}}'.encode()
+        return (
+            data[:-1]
+            + f',"trace":{{"hop":{rng.randint(1, 9)},"ok":true}},"备注":"线上","seq":{rng.randrange(9999)}}}'.encode()
+        )
     raise ValueError(f"unknown fault {fault!r}; use one of FAULTS")
 
 

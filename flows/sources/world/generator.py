@@ -5,14 +5,22 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
 
 import msgspec
 
-from flows.sources.world.catalog import HOUR_PROFILE, LINE_PRODUCTS, LINE_WEIGHTS, LINES, WEEK_PROFILE, Product
+from flows.sources.world.catalog import (
+    HOUR_PROFILE,
+    LINE_PRODUCTS,
+    LINE_WEIGHTS,
+    LINES,
+    PRODUCTS,
+    WEEK_PROFILE,
+    Product,
+)
 from flows.sources.world.contacts import CHANNEL, Party, Script
 from flows.sources.world.dirt import Line, soil
 from flows.sources.world.people import Device, Weighted
@@ -20,12 +28,17 @@ from flows.sources.world.plan import make_plan
 from flows.sources.world.setting import Plan, Setting
 from flows.sources.world.timeline import SHANGHAI, SLICE_MS, stamp
 from flows.sources.world.topics import topics_of
+from flows.sources.world.troubles import troubles_of
 
 DEFAULT_START = datetime(2026, 3, 2, tzinfo=SHANGHAI)
 """A Monday without a holiday nearby."""
 
 CONTACTS_PER_EVENT = 0.132
 DEVICE_LOGS_PER_EVENT = 0.34
+TROUBLE_SHARE = 0.09
+"""Share of ordinary contacts that are a single case of what incidents are made of."""
+PROMOTED_TOPICS = ("offers", "progress", "paying", "presale", "booking")
+"""What the additional contacts of a promotion day are mostly about."""
 CONTACT_PROFILES = {
     line: tuple(value * 24 / sum(profile) for value in profile) for line, profile in HOUR_PROFILE.items()
 }
@@ -74,19 +87,20 @@ class World:
         self.plan = planner(self.setting)
         self.done = 0.0
         """Share of event time that has been generated, 0–1."""
-        self._scripts = {
+        self._rollouts = 0
+        self._releases = 0
+        self._scripts = {product.name: _scripts(product, None) for product in PRODUCTS}
+        self._promoted = {product.name: _scripts(product, PROMOTED_TOPICS) for product in PRODUCTS}
+        self._single = {
             product.name: Weighted(
-                (
-                    Script(topic.says, topic.notes, topic.label, topic.mood),
-                    topic.weight,
-                )
-                for topic in topics_of(product.name)
+                (Script(t.says, t.notes, t.label, t.mood, named=0.75, ticket=0.34), t.ordinary)
+                for t in troubles_of(product.name)
             )
-            for products in LINE_PRODUCTS.values()
-            for product in products
+            for product in PRODUCTS
         }
         self._products = {
-            line: Weighted((product, product.weight) for product in products) for line, products in LINE_PRODUCTS.items()
+            line: Weighted((product, product.weight) for product in products)
+            for line, products in LINE_PRODUCTS.items()
         }
 
     def lines(self) -> Iterator[Line]:
@@ -101,7 +115,8 @@ class World:
             self.done = (index + 1) / timeline.slices
 
     def _ordinary(self, rng: Random, begin: int) -> None:
-        setting = self.setting
+        setting, plan = self.setting, self.plan
+        self._upgrade(begin)
         local = datetime.fromtimestamp(begin / 1000, tz=SHANGHAI)
         hour = local.hour + local.minute / 60
         mean = setting.rate * SLICE_MS / 1000
@@ -109,13 +124,36 @@ class World:
             profile = CONTACT_PROFILES[line]
             here, after = profile[local.hour], profile[(local.hour + 1) % 24]
             level = (here + (after - here) * (local.minute / 60)) * WEEK_PROFILE[line][local.weekday()]
-            for _ in range(_poisson(rng, mean * CONTACTS_PER_EVENT * weight * level)):
-                self._contact(rng, begin + int(rng.random() * SLICE_MS), line)
+            expected = mean * CONTACTS_PER_EVENT * weight * level
+            for _ in range(_poisson(rng, expected)):
+                self._contact(rng, begin + int(rng.random() * SLICE_MS), line, promoted=False)
+            for promotion in plan.promotions:
+                if promotion.line == line and promotion.start <= begin < promotion.end:
+                    for _ in range(_poisson(rng, expected * (promotion.factor - 1))):
+                        self._contact(rng, begin + int(rng.random() * SLICE_MS), line, promoted=True)
         for _ in range(_poisson(rng, mean * DEVICE_LOGS_PER_EVENT)):
             setting.logs.ordinary(rng, begin + int(rng.random() * SLICE_MS), hour)
 
-    def _contact(self, rng: Random, ts: int, line: str) -> None:
-        setting = self.setting
+    def _upgrade(self, begin: int) -> None:
+        """Let firmwares and app versions take effect that have arrived before `begin`."""
+        plan = self.plan
+        while self._rollouts < len(plan.rollouts) and plan.rollouts[self._rollouts].ts < begin:
+            rollout = plan.rollouts[self._rollouts]
+            rollout.device.firmware = rollout.firmware
+            self._rollouts += 1
+        while self._releases < len(plan.releases) and plan.releases[self._releases].ts < begin:
+            release = plan.releases[self._releases]
+            release.person.app_version = release.version
+            self._releases += 1
+
+    def _contact(self, rng: Random, ts: int, line: str, *, promoted: bool) -> None:
+        setting, plan = self.setting, self.plan
+        channel = CHANNEL.pick(rng)
+        for silence in plan.silences:
+            if silence.channel == channel and silence.start <= ts < silence.end:
+                if rng.random() < 0.75:
+                    return
+                channel = "email" if channel != "app" else "web"
         product: Product = self._products[line].pick(rng)
         device: Device | None = None
         if product.models:
@@ -123,10 +161,30 @@ class World:
             person = device.owner
         else:
             person = setting.population.anybody(rng)
-        party = Party(
-            person, product, CHANNEL.pick(rng), device, device.firmware if device else None, person.region, person.app_version
-        )
-        setting.contacts.play(rng, ts, party, self._scripts[product.name].pick(rng))
+        firmware = device.firmware if device else None
+        party = Party(person, product, channel, device, firmware, person.region, person.app_version)
+        if promoted and rng.random() < 0.75:
+            script = self._promoted[product.name].pick(rng)
+        elif rng.random() < TROUBLE_SHARE:
+            script = self._single[product.name].pick(rng)
+        else:
+            script = self._scripts[product.name].pick(rng)
+        for fashion in plan.fashions:
+            if fashion.start <= ts < fashion.end and rng.random() < fashion.share:
+                script = replace(script, opening=rng.choice(fashion.says))
+        release = 0
+        for hold in plan.holds:
+            if hold.line == line and hold.region == person.region and hold.start <= ts < hold.end:
+                release = hold.release
+        setting.contacts.play(rng, ts, party, script, hold=release)
+
+
+def _scripts(product: Product, names: tuple[str, ...] | None) -> Weighted[Script]:
+    return Weighted(
+        (Script(topic.says, topic.notes, topic.label, topic.mood), topic.weight)
+        for topic in topics_of(product.name)
+        if names is None or topic.name in names
+    )
 
 
 def _poisson(rng: Random, mean: float) -> int:
@@ -252,9 +310,7 @@ def _truth(plan: Plan, lines: int) -> bytes:
         ],
         "events": lines,
         "event_customers": {
-            event: customer
-            for cause in causes
-            for event, customer in zip(cause.events, cause.customers, strict=True)
+            event: customer for cause in causes for event, customer in zip(cause.events, cause.customers, strict=True)
         },
     }
     return msgspec.json.encode(truth) + b"\n"

@@ -14,7 +14,23 @@ T = TypeVar("T")
 
 SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
 GIVEN = "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超兰霞平刚桂玲欣怡子涵浩宇梓萱雨泽一诺建国志远海燕晓东"
-MOBILE_PREFIXES = ("138", "139", "150", "151", "152", "158", "176", "177", "182", "186", "187", "188", "199", "131", "135")
+MOBILE_PREFIXES = (
+    "138",
+    "139",
+    "150",
+    "151",
+    "152",
+    "158",
+    "176",
+    "177",
+    "182",
+    "186",
+    "187",
+    "188",
+    "199",
+    "131",
+    "135",
+)
 OPENID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
@@ -57,7 +73,9 @@ class Device:
 
     __slots__ = ("firmware", "id", "model", "owner", "product")
 
-    def __init__(self, identifier: str, product: Product, model: str | None, firmware: str | None, owner: Person) -> None:
+    def __init__(
+        self, identifier: str, product: Product, model: str | None, firmware: str | None, owner: Person
+    ) -> None:
         self.id = identifier
         self.product = product
         self.model = model

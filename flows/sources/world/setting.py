@@ -7,7 +7,7 @@ from random import Random
 
 from flows.sources.world.contacts import Contacts
 from flows.sources.world.devices import DeviceLogs
-from flows.sources.world.people import Device, Population
+from flows.sources.world.people import Device, Person, Population
 from flows.sources.world.timeline import Cause, Timeline
 
 
@@ -53,11 +53,20 @@ class Fashion:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A firmware that reaches devices at a moment."""
+    """A firmware that reaches a device at a moment."""
 
     ts: int
-    devices: tuple[Device, ...]
+    device: Device
     firmware: str
+
+
+@dataclass(frozen=True)
+class AppRelease:
+    """A version of the app that reaches a person at a moment."""
+
+    ts: int
+    person: Person
+    version: str
 
 
 @dataclass
@@ -71,6 +80,7 @@ class Plan:
     holds: list[Hold] = field(default_factory=list)
     fashions: list[Fashion] = field(default_factory=list)
     rollouts: list[Rollout] = field(default_factory=list)
+    releases: list[AppRelease] = field(default_factory=list)
     calendar: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Rows date, name, line, expected_multiplier."""
 

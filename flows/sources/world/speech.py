@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+from flows.sources.world.catalog import DEVICE_PRODUCTS
 from flows.sources.world.grammar import Grammar, Template, phrases
 from flows.sources.world.people import new_name, new_phone
 
 DIGITS_SPOKEN = "零幺二三四五六七八九"
 STREETS = ("建设路", "人民中路", "滨江大道", "翠竹街", "学院南路", "金桂巷", "东湖路", "和平里", "望江西路", "青年大街")
 ESTATES = ("阳光花园", "翠湖苑", "锦绣城", "金地名都", "柳岸新村", "观澜府", "星河湾", "凤凰里")
+ORDINARY_CODES = tuple(code.code for product in DEVICE_PRODUCTS for code in product.codes)
 
 
 def _order(rng: Random) -> str:
@@ -23,7 +25,9 @@ def _address(rng: Random) -> str:
 
 
 def _amount(rng: Random) -> str:
-    return rng.choice((f"{rng.randint(5, 400)}", f"{rng.randint(5, 400)}.{rng.randint(1, 9)}", f"{rng.randint(1, 40) * 10}"))
+    return rng.choice(
+        (f"{rng.randint(5, 400)}", f"{rng.randint(5, 400)}.{rng.randint(1, 9)}", f"{rng.randint(1, 40) * 10}")
+    )
 
 
 MAKERS = {
@@ -39,7 +43,11 @@ MAKERS = {
     "ms": lambda rng: str(rng.randint(120, 9000)),
     "clock": lambda rng: f"{rng.randint(6, 23)}点{rng.choice(('', '半', '多', '一刻', '十分'))}",
     "days": lambda rng: rng.choice(("两", "三", "四", "五", "六", "好几")),
-    "email": lambda rng: f"{rng.choice(('lm', 'happy', 'zq', 'sunny', 'w'))}{rng.randint(100, 99999)}@{rng.choice(('qmail', 'ymail', 'post'))}.example",
+    "email": lambda rng: (
+        f"{rng.choice(('lm', 'happy', 'zq', 'sunny', 'w'))}{rng.randint(100, 99999)}@{rng.choice(('qmail', 'ymail', 'post'))}.example"
+    ),
+    "code": lambda rng: rng.choice(ORDINARY_CODES),
+    "outlet": lambda rng: rng.choice(("公众号", "热线电话", "app里的在线客服", "网页客服", "小程序")),
     "card": lambda rng: f"6222{rng.randrange(10**12, 10**13)}",
 }
 
@@ -174,7 +182,17 @@ AGENT_CLOSE = phrases("""
 """)
 
 POLITE = ("您好，", "麻烦问下，", "请问，", "打扰了，", "不好意思，", "你好，想反映个情况，", "老师您好，")
-ANGRY = ("！！！", "，垃圾", "，气死我了", "，投诉你们！", "，还想不想干了", "？？？", "，真服了", "，退钱！", "，我要找12315")
+ANGRY = (
+    "！！！",
+    "，垃圾",
+    "，气死我了",
+    "，投诉你们！",
+    "，还想不想干了",
+    "？？？",
+    "，真服了",
+    "，退钱！",
+    "，我要找12315",
+)
 DIALECT = ("嘞", "撒", "咯", "噻", "嘛", "哈", "咧", "伐", "啵")
 STORY = phrases("""
     事情是这样的，
@@ -253,21 +271,23 @@ TRADITIONAL = str.maketrans(
 GRAMMAR = Grammar(RULES, MAKERS)
 
 
-def write_like_a_customer(rng: Random, text: str, *, traditional: bool) -> str:
-    """Give a typed message a register: polite, angry, terse, dialect-ish, with typos, wordy; about half stay plain."""
+def write_like_a_customer(rng: Random, text: str, *, traditional: bool, typed: bool) -> str:
+    """Give a message a register: polite, angry, terse, dialect-ish, with typos, wordy; about half stay plain."""
     u = rng.random()
-    if u < 0.1:
+    if u < 0.1 and len(text) > 4:
         text = POLITE[int(rng.random() * len(POLITE))] + text
     elif u < 0.2:
         text = text.rstrip("？。") + ANGRY[int(rng.random() * len(ANGRY))]
     elif u < 0.3:
         text = text.translate(PUNCTUATION)
-    elif u < 0.35:
+    elif u < 0.33:
         text = text.rstrip("？。！") + DIALECT[int(rng.random() * len(DIALECT))]
     elif u < 0.42:
         text = GRAMMAR.say(rng, STORY[int(rng.random() * len(STORY))], {"city": "外地"}) + text
-    elif u < 0.46:
+    elif u < 0.46 and typed:
         text = text.replace("，", " ") + "[图片]"
+    if not typed:
+        return text
     u = rng.random()
     if u < 0.1:
         wrong, right = TYPOS[int(rng.random() * len(TYPOS))]
