@@ -15,6 +15,7 @@ from qianshao.app.card import Lead
 from qianshao.app.scoring import Record, Score, Truth, TruthRow, score, score_records
 from qianshao.clock import MINUTE_MS, to_rfc3339
 from qianshao.incident import IncidentChange
+from sinks.queries import EventColumns
 
 SUMMARY_KEYS: tuple[str, ...] = (
     "precision",
@@ -54,6 +55,21 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     hourly: Score
 
 
+def rule_events(columns: EventColumns) -> RuleEvents:
+    """Take from the store's events the columns that the rules look at."""
+    return RuleEvents(
+        id=columns.id.tolist(),
+        ts=columns.ts,
+        kind=columns.kind.tolist(),
+        role=columns.role.tolist(),
+        product=columns.product.tolist(),
+        topic=columns.topic.tolist(),
+        type=columns.type.tolist(),
+        code=columns.code.tolist(),
+        customer=columns.customer.tolist(),
+    )
+
+
 def compare(changes: Iterable[IncidentChange], truth: Truth, events: RuleEvents) -> Comparison:
     """Score the product's incidents and both rules on the same events and the same truth.
 
@@ -64,7 +80,7 @@ def compare(changes: Iterable[IncidentChange], truth: Truth, events: RuleEvents)
     truth
         The labels.
     events
-        The counted events of the run, ordered by (`ts`, `id`).
+        The counted events of the run, ordered by (`ts`, `id`): `rule_events` of what the store holds.
 
     Notes
     -----

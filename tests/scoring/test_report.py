@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import fields
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from detectors.rules import RuleEvents
-from qianshao.app.report import SUMMARY_KEYS, Comparison, as_mapping, as_table, compare, leads, summary_figures
+from qianshao.app.report import (
+    SUMMARY_KEYS,
+    Comparison,
+    as_mapping,
+    as_table,
+    compare,
+    leads,
+    rule_events,
+    summary_figures,
+)
 from qianshao.app.scoring import Truth, TruthIncident
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, to_rfc3339
 from qianshao.incident import About, IncidentChange
+from sinks.queries import EventColumns
 
 ZONE = ZoneInfo("Asia/Shanghai")
 T0 = 1_765_382_400_000
@@ -136,3 +148,17 @@ def test_the_table_shows_figures_incidents_and_what_was_wrong_with_titles_as_typ
     text = out.getvalue()
     for part in ("precision", "固定阈值（最优 24 人/小时）", "漏报", "误报", "[bold]噪声", "12-12 06:00"):
         assert part in text
+
+
+def test_the_rules_see_the_columns_of_the_store_under_their_own_names() -> None:
+    columns = {
+        field.name: np.array([f"{field.name}-1", f"{field.name}-2"], dtype=object) for field in fields(EventColumns)
+    }
+    stored = EventColumns(
+        **columns | {"ts": np.array([1, 2], dtype=np.int64)} | {"customer": np.array([7, 0], dtype=np.uint64)}
+    )
+    events = rule_events(stored)
+    assert list(events.ts) == [1, 2]
+    assert events.customer == [7, 0]
+    for name in ("id", "kind", "role", "product", "topic", "type", "code"):
+        assert getattr(events, name) == [f"{name}-1", f"{name}-2"]
