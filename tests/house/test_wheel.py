@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -79,3 +80,13 @@ def test_the_packages_import_from_the_wheel_outside_the_clone(unpacked: Path, tm
     run = run_from(unpacked, tmp_path, code, *PACKAGES)
     assert run.returncode == 0, run.stderr
     assert all(Path(line).is_relative_to(unpacked) for line in run.stdout.splitlines())
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_runs_the_demo_outside_the_clone(unpacked: Path, tmp_path: Path) -> None:
+    code = "from qianshao.app.cli import main; main()"
+    run = run_from(unpacked, tmp_path, code, "demo", "--no-serve", "--out", "demo")
+    assert run.returncode == 0, run.stdout + run.stderr
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text("utf-8"))
+    assert summary["incidents_opened"] >= 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo"], "it writes only where it was told"
