@@ -98,6 +98,18 @@ def test_the_z_score_is_quiet_without_a_day_of_history_below_five_or_within_thre
     assert hourly_z(hours(rows)) == []
 
 
+def test_the_z_score_compares_with_the_hours_before_and_exactly_three_deviations_are_enough() -> None:
+    # a day of 4 and 5 customers in turn has mean 4.5 and deviation 0.5; with its own 6 in it the hour would hide itself
+    burst = [chat(24 * HOUR_MS + n, n + 1) for n in range(6)]
+    assert [record.at for record in hourly_z(hours(steady(1, 4) + burst))] == [25 * HOUR_MS]
+
+
+def test_four_customers_after_silence_are_too_few_for_the_z_score() -> None:
+    later = [device(50 * HOUR_MS + n, n + 1) for n in range(5)]
+    records = hourly_z(hours([device(0, 1), *(device(30 * HOUR_MS + n, n + 1) for n in range(4)), *later]))
+    assert [record.at for record in records] == [51 * HOUR_MS]
+
+
 def test_hours_without_customers_count_as_zero_in_the_history() -> None:
     rows = [device(0, 1)] + [device(30 * HOUR_MS + n, n + 1, "E999") for n in range(5)]
     assert [str(record.series) for record in hourly_z(hours(rows))] == ["code:E999"]

@@ -301,6 +301,15 @@ def test_the_order_of_the_records_does_not_matter_and_every_report_has_one_verdi
     assert 0 <= (result.precision or 0.0) <= 1
 
 
+def test_versions_are_taken_in_their_order_wherever_they_stand() -> None:
+    history = [
+        record("i", "a0 a1", 1, watching=True),
+        record("i", "x y", 4, version=2),
+        record("i", "b0", 9, version=3),
+    ]
+    assert scored(*history) == scored(*reversed(history))
+
+
 @settings(max_examples=60, deadline=None)
 @given(reports=REPORTS)
 def test_one_more_false_report_never_helps(reports: list[tuple[str, int]]) -> None:
