@@ -101,8 +101,7 @@ class _Engine:
             result = self._client.query(
                 sql, parameters=dict(parameters or {}), column_oriented=True, settings={"readonly": 2}
             )
-            # An empty answer has no columns at all in the client; the caller still wants one list per name.
-            return list(result.result_columns) or [[] for _ in result.column_names]
+            return list(result.result_columns)
 
     def close(self) -> None:
         with self._turn:
@@ -192,7 +191,7 @@ class Store:
         return self._engine.select(sql, parameters)
 
     def select_columns(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Sequence[object]]:
-        """Answer a reading query as one sequence per column; see `select`."""
+        """Answer a reading query as one sequence per column; none at all if there are no rows. See `select`."""
         self.flush()
         return self._engine.select_columns(sql, parameters)
 

@@ -146,7 +146,7 @@ def events(store: Store) -> EventColumns:
         """
     )
     arrays: dict[str, NDArray[np.object_]] = {}
-    for name, column in zip(names, columns, strict=True):
+    for name, column in zip(names, columns or [[]] * len(names), strict=True):
         array = np.empty(len(column), dtype=object)
         # Filling keeps a list of equally long term lists from becoming a matrix.
         array[:] = [tuple(cast("list[str]", value)) for value in column] if name == "terms" else list(column)
