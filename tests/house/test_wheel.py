@@ -84,7 +84,7 @@ def test_the_packages_import_from_the_wheel_outside_the_clone(unpacked: Path, tm
 
 @pytest.mark.slow
 def test_the_wheel_alone_runs_the_demo_outside_the_clone(unpacked: Path, tmp_path: Path) -> None:
-    code = "from qianshao.app.cli import main; main()"
+    code = "import sys; from qianshao.app.cli import main; sys.exit(main())"
     run = run_from(unpacked, tmp_path, code, "demo", "--no-serve", "--out", "demo")
     assert run.returncode == 0, run.stdout + run.stderr
     summary = json.loads((tmp_path / "demo" / "summary.json").read_text("utf-8"))
