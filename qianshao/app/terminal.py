@@ -1,4 +1,4 @@
-"""What the terminal shows of a run: evidence cards, incident lines, the summary, drawn with rich."""
+"""The terminal: evidence cards and incident lines, drawn with rich."""
 
 from __future__ import annotations
 

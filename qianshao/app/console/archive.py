@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 from qianshao.app import wording
 from qianshao.app.console.scene import Scene
+from qianshao.app.rehearsal import total
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.incident import IncidentChange
-from qianshao.outcome import Tally
 from sinks import queries
 from sinks.clickhouse import Store
 
@@ -71,19 +71,3 @@ class Archive:
             accounting=total(queries.tallies(store)),
         )
 
-
-def total(tallies: list[Tally]) -> Tally:
-    """Add the accounting of all sources.
-
-    >>> total([Tally(source="a", read=2, counted=1, dead=1), Tally(source="b", read=1, late=1)]).read
-    3
-    """
-    return Tally(
-        source="",
-        read=sum(tally.read for tally in tallies),
-        counted=sum(tally.counted for tally in tallies),
-        late=sum(tally.late for tally in tallies),
-        dead=sum(tally.dead for tally in tallies),
-        duplicate=sum(tally.duplicate for tally in tallies),
-        dropped=sum(tally.dropped for tally in tallies),
-    )

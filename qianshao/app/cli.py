@@ -1,0 +1,154 @@
+"""The command line: what others script against."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from qianshao import __version__
+from qianshao.errors import OutputError, QianshaoError
+
+# Heavy parts are imported inside the commands: `--help` and a wrong option answer at once, and the demo's first line is
+# on the screen before the engines are loaded.
+
+PATH = click.Path(path_type=Path)
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="qianshao")
+def cli() -> None:
+    """前哨 Qianshao: early warning for customer-service centres."""
+
+
+@cli.command()
+@click.option("--out", type=PATH, help="Keep the files of the run in this new or empty folder.")
+@click.option("--serve/--no-serve", default=None, help="Serve the live page afterwards [default: only on a terminal].")
+def demo(out: Path | None, serve: bool | None) -> None:
+    """Play the recorded smart-lock world through everything, show evidence cards, then serve the live page."""
+    from qianshao.app.demonstration import run_demonstration
+
+    raise SystemExit(run_demonstration(out, sys.stdout.isatty() if serve is None else serve))
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH…")
+@click.option("--out", required=True, type=PATH, help="New or empty folder for everything that is written.")
+@click.option("--truth", type=PATH, help="Labels (truth.json): score the incidents, with two baselines beside.")
+@click.option("--calendar", type=PATH, help="Planned days: CSV date,name,line,expected_multiplier.")
+@click.option("--config", type=PATH, help="Configuration (TOML); see qianshao.example.toml.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Number of processes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def replay(
+    paths: tuple[Path, ...],
+    out: Path,
+    truth: Path | None,
+    calendar: Path | None,
+    config: Path | None,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Run event files (.jsonl, .jsonl.gz) through the whole dataflow in event time, as fast as it goes."""
+    from qianshao.app import rehearsal
+    from qianshao.app.progress import Gauge
+    from qianshao.app.summary import summary_table
+    from qianshao.app.terminal import screen
+
+    order = rehearsal.check(paths, out, truth=truth, calendar=calendar, config=config, workers=workers)
+    with Gauge(screen(stderr=True), "replay") as shown:
+        report = rehearsal.rehearse(order, lambda fraction, outcome: shown.show(fraction))
+    if as_json:
+        print_json(report.summary)
+    else:
+        screen(stderr=False).print(summary_table(report))
+    if report.failure:
+        raise QianshaoError(report.failure)
+
+
+@cli.command()
+@click.option("--seed", required=True, type=int, help="The same seed gives the same world.")
+@click.option("--hours", required=True, type=click.FloatRange(min=0, min_open=True), help="Length in event time.")
+@click.option("--rate", required=True, type=click.FloatRange(min=0, min_open=True), help="Mean events per second.")
+@click.option("--out", required=True, type=PATH, help="New or empty folder.")
+def world(seed: int, hours: float, rate: float, out: Path) -> None:
+    """Write a synthetic world: events.jsonl.gz, truth.json, calendar.csv."""
+    from flows.sources.world import write_world
+    from qianshao.app.progress import Gauge
+    from qianshao.app.terminal import screen
+    from sinks.files import prepare_output
+
+    prepare_output(out)
+    with Gauge(screen(stderr=True), "world") as shown:
+        try:
+            written = write_world(seed, hours, rate, out, progress=shown.show)
+        except OSError as error:
+            raise OutputError(
+                f"{out}: cannot be written ({error.strerror}); free space or name another folder"
+            ) from None
+    kinds = len({kind for _, kind, _, _ in written.incidents})
+    click.echo(
+        f"{out}: {written.lines:,} lines, {len(written.incidents)} incidents of {kinds} kinds, "
+        f"{len(written.decoys)} decoys"
+    )
+
+
+@cli.command()
+@click.argument("part", type=click.Choice(["pipeline"]), default="pipeline")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def bench(part: str, as_json: bool) -> None:
+    """Measure this project on fixed, seeded work, beside a plain loop over the same records."""
+    from qianshao.app.bench import bench_pipeline
+    from qianshao.app.summary import bench_table
+    from qianshao.app.terminal import screen
+
+    screen(stderr=True).print(f"bench {part}: this takes about a minute …")
+    figures = bench_pipeline()
+    if as_json:
+        print_json(figures)
+    else:
+        screen(stderr=False).print(bench_table(figures))
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document to standard output."""
+    import json
+
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed while running, 2 wrong usage or configuration.
+
+    What we raise on purpose is printed as one line without a traceback; an error we did not foresee keeps its
+    traceback, because somebody has to read it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    try:
+        code = cli.main(None if arguments is None else list(arguments), prog_name="qianshao", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except QianshaoError as error:
+        click.echo(f"qianshao: {error}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("qianshao: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing is left to say, also not by the interpreter when it closes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
