@@ -59,9 +59,9 @@ def signature(observation: Observation) -> Signature:
 def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[tuple[Cell, int]]:
     """List the cells that a signature counts in, each with the index of its parent in the list (−1 = none).
 
-    A line shard counts the combinations below a business line; the root shard those that cross lines, but `everybody` in
-    all of them, since a cause found across lines is placed by who is ordinarily seen where. The parent is the largest
-    earlier cell that the cell refines, so a sparse cell can start from its parent's level.
+    A line shard counts the combinations below a business line; the root shard those that cross lines, but `everybody`
+    in all of them, since a cause found across lines is placed by who is ordinarily seen where. The parent is the
+    largest earlier cell that the cell refines, so a sparse cell can start from its parent's level.
 
     >>> cells_of((("line", "家居"), ("product", "门锁"), ("region", "华东")), root=False)[1]
     ((('line', '家居'), ('product', '门锁')), 0)

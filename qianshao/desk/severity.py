@@ -26,4 +26,4 @@ def confidence_of(case: Case) -> float:
     """Return 0–1: how far the strongest witness stands out, more with every further independent one."""
     strongest = max(each.score for each in case.witnessed.values())
     doubt = 10.0 ** (-strongest / 8.0) / case.witnesses()
-    return round(max(0.0, min(0.99, 1.0 - doubt)), 3)
+    return float(round(max(0.0, min(0.99, 1.0 - doubt)), 3))

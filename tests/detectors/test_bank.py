@@ -1,0 +1,235 @@
+"""The detector bank: what alarms, what does not, and that neither the cut of the calls nor a restart changes it."""
+
+from __future__ import annotations
+
+import random
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.bank import Bank
+from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
+from qianshao.config import Detection
+from qianshao.event import Observation
+from qianshao.finding import Finding
+
+ZONE = ZoneInfo("Asia/Shanghai")
+START = 1_765_382_400_000  # a midnight in Shanghai
+TOPICS = ("设备离线", "物流配送", "退款售后", "发票", "账号登录")
+REGIONS = ("华东", "华南", "华北", "西南")
+
+
+def bank() -> Bank:
+    return Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZONE)
+
+
+def ordinary(hours: float, *, per_hour: int = 60, seed: int = 1, start: int = START) -> list[Observation]:
+    """Contacts of one line, all of different customers, evenly mixed over topics and regions."""
+    chance = random.Random(seed)
+    events = []
+    for number in range(int(hours * per_hour)):
+        ts = start + int(number * HOUR_MS / per_hour)
+        events.append(
+            Observation(
+                id=f"o{seed}-{number}",
+                kind="chat",
+                ts=ts,
+                line="家居",
+                product=chance.choice(("门锁", "摄像头")),
+                region=chance.choice(REGIONS),
+                customer=chance.getrandbits(60) + 1,
+                role="customer",
+                topic=chance.choice(TOPICS),
+                tokens=("请问", "查询"),
+                text="请问怎么查询",
+            )
+        )
+    return events
+
+
+def batch(
+    number: int, ts: int, *, topic: str = "设备离线", same_customer: bool = False, every_ms: int = MINUTE_MS
+) -> list[Observation]:
+    """Contacts about one topic of one product in one region."""
+    return [
+        Observation(
+            id=f"b{index}",
+            kind="chat",
+            ts=ts + index * every_ms,
+            line="家居",
+            product="门锁",
+            region="华东",
+            customer=7 if same_customer else 1_000_000 + index,
+            role="customer",
+            topic=topic,
+            terms=("连不上",),
+            tokens=("门锁", "连不上"),
+            text="门锁连不上了",
+        )
+        for index in range(number)
+    ]
+
+
+def device_errors(number: int, ts: int, *, code: str = "E9", same_device: bool = False) -> list[Observation]:
+    return [
+        Observation(
+            id=f"d{index}",
+            kind="device",
+            ts=ts + index * 5_000,
+            line="家居",
+            product="门锁",
+            firmware="2.2.0",
+            customer=5 if same_device else 500 + index,
+            device=5 if same_device else 500 + index,
+            level="error",
+            code=code,
+            text="mqtt refused",
+            template="mqtt refused",
+        )
+        for index in range(number)
+    ]
+
+
+def heartbeats(hours: float, *, start: int = START) -> list[Observation]:
+    return [
+        Observation(
+            id=f"h{minute}",
+            kind="device",
+            ts=start + minute * MINUTE_MS,
+            line="家居",
+            product="门锁",
+            firmware="2.1.0",
+            customer=10_000 + minute % 400,
+            device=10_000 + minute % 400,
+            level="info",
+            text="heartbeat",
+            template="heartbeat",
+        )
+        for minute in range(int(hours * 60))
+    ]
+
+
+def run(events: list[Observation], *, cut: int = 500, target: Bank | None = None) -> list[Finding]:
+    watcher = target or bank()
+    ordered = sorted(events, key=lambda event: (event.ts, event.id))
+    findings: list[Finding] = []
+    for start in range(0, len(ordered), cut):
+        part = ordered[start : start + cut]
+        watermark = part[-1].ts // 10_000 * 10_000
+        ready = [event for event in part if event.ts < watermark]
+        findings.extend(watcher.advance(ready, watermark)[0])
+        rest = [event for event in part if event.ts >= watermark]
+        ordered[start + cut : start + cut] = rest
+        if rest and start + cut >= len(ordered) - len(rest):
+            break
+    tail = [event for event in ordered if event.ts >= watcher.watermark]
+    unique = list({event.id: event for event in tail}.values())
+    findings.extend(watcher.advance(unique, unique[-1].ts // 10_000 * 10_000 + 10_000)[0] if unique else [])
+    return findings
+
+
+def test_ordinary_traffic_opens_nothing() -> None:
+    assert [finding for finding in run(ordinary(72)) if finding.opens] == []
+
+
+def test_a_batch_of_customers_with_one_topic_opens_and_is_placed() -> None:
+    found = [finding for finding in run(ordinary(48) + batch(20, START + 40 * HOUR_MS)) if finding.opens]
+    assert found
+    assert found[-1].dims == {"product": "门锁", "region": "华东"}
+    assert {event.id[0] for event in found[0].evidence} == {"b"}
+
+
+def test_the_batch_is_named_before_its_tenth_customer() -> None:
+    found = [finding for finding in run(ordinary(48) + batch(20, START + 40 * HOUR_MS)) if finding.opens]
+    assert len({event.customer for event in found[0].evidence}) < 10
+
+
+def test_eighty_messages_of_one_customer_are_one_customer() -> None:
+    angry = batch(80, START + 40 * HOUR_MS, same_customer=True, every_ms=20_000)
+    assert [finding for finding in run(ordinary(48) + angry) if finding.opens] == []
+
+
+def test_a_never_seen_code_opens_at_the_fourth_device() -> None:
+    events = heartbeats(48) + device_errors(12, START + 40 * HOUR_MS)
+    found = [finding for finding in run(events) if finding.opens]
+    assert found[0].kind == "new"
+    assert len({event.device for event in found[0].evidence}) == 4
+
+
+def test_one_flooding_device_is_one_device() -> None:
+    events = heartbeats(48) + device_errors(1000, START + 40 * HOUR_MS, same_device=True)
+    assert [finding for finding in run(events) if finding.opens] == []
+
+
+def test_a_day_on_which_everything_triples_is_no_incident() -> None:
+    promotion = ordinary(10, per_hour=180, seed=9, start=START + 36 * HOUR_MS)
+    assert [finding for finding in run(ordinary(48) + promotion) if finding.opens] == []
+
+
+def test_the_first_hours_are_learning() -> None:
+    assert run(ordinary(5) + batch(20, START + 2 * HOUR_MS)) == []
+
+
+@settings(max_examples=6, deadline=None)
+@given(cut=st.integers(min_value=7, max_value=900))
+def test_the_cut_of_the_calls_changes_nothing(cut: int) -> None:
+    events = ordinary(30) + batch(12, START + 26 * HOUR_MS)
+    assert run(events, cut=cut) == run(events, cut=2_000)
+
+
+def test_a_restored_bank_continues_as_if_uninterrupted() -> None:
+    events = sorted(
+        ordinary(30) + batch(12, START + 26 * HOUR_MS) + heartbeats(30), key=lambda event: (event.ts, event.id)
+    )
+    middle = START + 26 * HOUR_MS + 4 * MINUTE_MS
+    end = START + 31 * HOUR_MS
+    first, second = ([e for e in events if e.ts < middle], [e for e in events if e.ts >= middle])
+    whole = bank()
+    whole.advance(first, middle)
+    restored = bank()
+    restored.restore(whole.snapshot())
+    assert restored.advance(second, end) == whole.advance(second, end)
+    assert restored.snapshot() == whole.snapshot()
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    import msgspec
+
+    with pytest.raises(ValueError, match="version 99"):
+        bank().restore(msgspec.msgpack.encode({"version": 99}))
+
+
+def test_a_channel_that_falls_silent_is_found() -> None:
+    root = Bank(Detection(), root=True, decision_ms=10 * SECOND_MS, zone=ZONE)
+    events = []
+    for event in ordinary(60, per_hour=120):
+        event.channel = "wechat" if event.customer % 3 == 0 else "app"
+        if event.channel == "wechat" and event.ts >= START + 50 * HOUR_MS:
+            continue
+        events.append(event)
+    found = [finding for finding in run(events, target=root) if finding.kind in ("silence", "drop")]
+    assert [finding.dims for finding in found] == [{"channel": "wechat"}]
+    assert found[0].tick < START + 53 * HOUR_MS
+
+
+def test_unlimited_new_codes_stay_within_the_configured_series() -> None:
+    small = Bank(Detection(maximum_series=1_000), root=False, decision_ms=10_000, zone=ZONE)
+    events = [
+        Observation(
+            id=f"x{number}",
+            kind="device",
+            ts=START + number * 1_000,
+            line="家居",
+            product=f"p{number}",
+            customer=number + 1,
+            device=number + 1,
+            level="error",
+            code=f"E{number}",
+        )
+        for number in range(4_000)
+    ]
+    run(events, target=small)
+    assert small.table.n <= 1_000
+    assert small.table.refused > 0

@@ -1,0 +1,87 @@
+"""Localisation: the most specific combination that explains an excess, and no more than the evidence allows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from detectors.localise import localise
+from qianshao.event import Observation
+
+NAMES = ("product", "line", "model", "firmware", "region", "channel")
+SHARES = {
+    "line": {"家居": 0.5, "到家": 0.5},
+    "product": {"门锁": 0.3, "摄像头": 0.2, "外卖": 0.5},
+    "model": {"L1": 0.5, "L2": 0.5},
+    "firmware": {"2.1.0": 0.8, "2.2.0": 0.2},
+    "region": {"华东": 0.3, "华南": 0.3, "华北": 0.2, "西南": 0.2},
+    "channel": {"app": 0.6, "hotline": 0.4},
+}
+
+
+def long_run(_base: Mapping[str, str], name: str, value: str) -> float:
+    return SHARES.get(name, {}).get(value, 0.0)
+
+
+def events(number: int, fixed: dict[str, str], *, stated: float = 1.0, seed: int = 1) -> list[Observation]:
+    chance = random.Random(seed)
+    found = []
+    for index in range(number):
+        values: dict[str, str | None] = {
+            name: fixed.get(name) or chance.choices(list(shares), weights=list(shares.values()))[0]
+            for name, shares in SHARES.items()
+        }
+        for name in values:
+            if chance.random() > stated:
+                values[name] = None
+        found.append(
+            Observation(id=f"{seed}-{index}", kind="chat", ts=index, customer=seed * 10_000 + index + 1, **values)
+        )  # type: ignore[arg-type]
+    return found
+
+
+def test_a_single_cause_is_named() -> None:
+    cause = localise(events(30, {"product": "门锁", "firmware": "2.2.0"}), 0.5, NAMES, long_run, by_device=False)
+    assert cause.dims == {"product": "门锁", "firmware": "2.2.0"}
+
+
+def test_dimensions_that_most_customers_leave_out_are_still_named() -> None:
+    sparse = events(60, {"product": "门锁", "region": "西南"}, stated=0.5)
+    assert localise(sparse, 0.5, NAMES, long_run, by_device=False).dims == {"product": "门锁", "region": "西南"}
+
+
+def test_a_cause_without_a_dimension_is_named_by_none() -> None:
+    assert localise(events(60, {}), 1.0, NAMES, long_run, by_device=False).dims == {}
+
+
+def test_ordinary_customers_among_the_evidence_do_not_hide_the_cause() -> None:
+    mixed = events(24, {"product": "门锁", "region": "华北"}) + events(10, {}, seed=2)
+    assert localise(mixed, 10.0, NAMES, long_run, by_device=False).dims == {"product": "门锁", "region": "华北"}
+
+
+def test_three_customers_are_too_few_to_name_a_common_value() -> None:
+    few = events(3, {"channel": "app"})
+    assert "channel" not in localise(few, 0.1, ("channel",), long_run, by_device=False).dims
+
+
+def test_two_values_together_are_a_list_in_order() -> None:
+    both = events(25, {"product": "门锁", "region": "西南"}) + events(25, {"product": "门锁", "region": "华北"}, seed=2)
+    assert localise(both, 0.5, NAMES, long_run, by_device=False).dims == {"product": "门锁", "region": ["华北", "西南"]}
+
+
+def test_the_evidence_that_contradicts_the_cause_is_left_out() -> None:
+    mixed = events(24, {"product": "门锁", "region": "华北"}) + events(6, {"product": "外卖"}, seed=2)
+    cause = localise(mixed, 6.0, NAMES, long_run, by_device=False)
+    assert all(event.product == "门锁" for event in cause.carried)
+
+
+def test_one_device_with_many_logs_counts_once() -> None:
+    flood = [
+        Observation(id=f"f{index}", kind="device", ts=index, device=1, customer=1, region="华东")
+        for index in range(500)
+    ]
+    spread = [
+        Observation(id=f"s{index}", kind="device", ts=index, device=index + 2, customer=index + 2, region=region)
+        for index, region in enumerate(("华南", "华北", "西南", "华南", "华北", "西南"))
+    ]
+    assert localise(flood + spread, 0.1, ("region",), long_run, by_device=True).dims == {}
