@@ -12,6 +12,12 @@ PRIOR_DOCUMENTS = 10.0
 MINIMUM_DOCUMENTS = 2
 """A word of one document only is an accident, not a keyword (unless there is one document only)."""
 
+SMALLEST_PRIOR = 0.5
+"""A word that the background never says is taken to be said there by half a document: unseen is not impossible."""
+
+MINIMUM_SCORE = 1.0
+"""Standard errors by which a word must stand out."""
+
 DIVERSITY = 0.35
 """Share of maximal marginal relevance given to being different from the quotes already chosen."""
 
@@ -45,27 +51,29 @@ def keyword_scores(
     Returns
     -------
     dict
-        Word → z-score, only positive ones. Cost: one pass over the words.
+        Word → z-score, of those that stand out by a standard error. Cost: one pass over the words.
     """
     documents = len(foreground)
     frequency: Counter[str] = Counter()
     for words in foreground:
         frequency.update(set(words))
     needed = min(MINIMUM_DOCUMENTS, documents)
-    prior_total = PRIOR_DOCUMENTS
     rest = max(background_documents, 0)
     scores: dict[str, float] = {}
     for word, count in frequency.items():
         if count < needed:
             continue
         behind = min(background.get(word, 0), rest)
-        # The prior is the word's share of all documents, never zero: an unseen word gets half a document.
-        prior = prior_total * (behind + count + 0.5) / (rest + documents + 1.0)
-        with_word, without_word = count + prior, documents - count + prior_total - prior
-        back_with, back_without = behind + prior, rest - behind + prior_total - prior
-        difference = math.log(with_word / without_word) - math.log(back_with / back_without)
-        score = difference / math.sqrt(1.0 / with_word + 1.0 / back_with)
-        if score > 0.0:
+        share = (behind + count) / (rest + documents)
+        prior = min(max(PRIOR_DOCUMENTS * share, SMALLEST_PRIOR), PRIOR_DOCUMENTS - SMALLEST_PRIOR)
+        said, unsaid = count + prior, documents - count + PRIOR_DOCUMENTS - prior
+        said_behind, unsaid_behind = behind + prior, rest - behind + PRIOR_DOCUMENTS - prior
+        difference = math.log(said / unsaid) - math.log(said_behind / unsaid_behind)
+        # The documents without the word matter as much as those with it: of a word that is nearly everywhere they are
+        # the few that carry the difference.
+        error = math.sqrt(1.0 / said + 1.0 / unsaid + 1.0 / said_behind + 1.0 / unsaid_behind)
+        score = difference / error
+        if score >= MINIMUM_SCORE:
             scores[word] = score
     return scores
 

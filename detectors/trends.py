@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from heapq import heappushpop
+from statistics import median
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -81,10 +82,11 @@ class _Day(msgspec.Struct):
 
 
 class _Past(msgspec.Struct):
-    """What is remembered of a cell: customers by day (ordinal → damped count) and the last state told."""
+    """What is remembered of a cell: customers by day ordinal, its last state, and what was expected when it rose."""
 
-    counts: dict[int, float] = msgspec.field(default_factory=dict)
+    counts: dict[int, int] = msgspec.field(default_factory=dict)
     state: TrendState | None = None
+    before_rise: float = 0.0
 
 
 class _IncidentFact(msgspec.Struct):
@@ -112,8 +114,9 @@ class _DayRecord(msgspec.Struct):
 
 class _PastRecord(msgspec.Struct):
     cell: Cell
-    counts: list[tuple[int, float]]
+    counts: list[tuple[int, int]]
     state: TrendState | None
+    before_rise: float
 
 
 class _Snapshot(msgspec.Struct):
@@ -133,9 +136,9 @@ class TrendBook:
     lateness: then every event that counts has arrived, so that neither the cut into slabs nor late arrivals within
     the allowance can change an item. Events of agents and bots and events without a topic are not counted.
 
-    *Expected* is the mean of the same weekday of up to four weeks, drawn towards the mean of all earlier days by
-    1/(n+1) for n such weekdays; without any, the mean of earlier days. Days enter this history damped: never higher
-    than the edge of their band, so that one bad week does not become the rule. The first day has nothing to expect: 0.
+    *Expected* is the median of the same weekday of up to four earlier weeks, taken together with twice the median of
+    all earlier days: one wild day changes nothing, and a weekday is believed in full when it has spoken three times.
+    In the first week it is the median of the earlier days. The first day has nothing to expect: 0.
 
     *Change* is (customers − expected) ÷ max(expected, 1): +1.0 is twice the expectation.
 
@@ -143,9 +146,9 @@ class TrendBook:
 
     - `new`: above its band, never seen before, and at least three earlier days were watched without it;
     - `rising`: above its band (on the very first day: an incident agrees with it);
-    - `resolved`: `new` or `rising` on the day before, and no longer above its band;
+    - `resolved`: `new` or `rising` on the day before, and back inside the band in which it was before it rose;
     - `falling`: below its band;
-    - `seasonal`: inside the band, which includes a weekly peak that comes every week.
+    - `seasonal`: inside the band, which includes a weekly peak that comes every week and a level that has stayed.
 
     Told are items of at least three customers, and changes of state. A day that `finish` cuts short is told without
     `falling` and `resolved`, which only a whole day can show. Of a day without any event (an outage) nothing is told.
@@ -222,8 +225,8 @@ class TrendBook:
 
     def _note(self, changes: Iterable[IncidentChange]) -> None:
         for change in changes:
-            if change.about.topic is None or change.opened_at is None:
-                continue
+            if change.opened_at is None:
+                continue  # only watched so far: nobody is told
             if change.status in ("merged", "dismissed"):
                 standing: Literal["active", "ended", "void"] = "void"
             else:
@@ -232,7 +235,7 @@ class TrendBook:
             facts.append(
                 _IncidentFact(
                     at=from_rfc3339(change.at),
-                    topic=change.about.topic,
+                    topic=change.about.topic or "",
                     lines=_values(change.dims.get("line")),
                     products=_values(change.dims.get("product")),
                     standing=standing,
@@ -268,8 +271,10 @@ class TrendBook:
                 told.append(
                     self._item(cell, ordinal, tally, customers, expected, state, incidents, background, day.documents)
                 )
+            if state in _RISEN and past.state not in _RISEN:
+                past.before_rise = expected
             past.state = state
-            past.counts[ordinal] = min(float(customers), expected + _band(expected)) if watched else float(customers)
+            past.counts[ordinal] = customers
             _forget(past, ordinal)
             if not any(past.counts.values()):
                 del self._past[cell]
@@ -281,12 +286,10 @@ class TrendBook:
         if watched == 0:
             return 0.0
         # Days on which a cell was silent are zeros, also those before it was first seen.
-        mean = sum(past.counts.values()) / watched
+        usual = median(past.counts.get(day, 0) for day in range(ordinal - watched, ordinal))
         weeks = min(WEEKDAY_SAMPLES, watched // 7)
-        if weeks == 0:
-            return mean
-        same = sum(past.counts.get(ordinal - 7 * week, 0.0) for week in range(1, weeks + 1)) / weeks
-        return (weeks * same + mean) / (weeks + 1)
+        same = [past.counts.get(ordinal - 7 * week, 0) for week in range(1, weeks + 1)]
+        return float(median([*same, usual, usual]))
 
     def _item(
         self,
@@ -393,7 +396,7 @@ class TrendBook:
                     for ordinal, day in sorted(self._days.items())
                 ],
                 past=[
-                    _PastRecord(cell, sorted(past.counts.items()), past.state)
+                    _PastRecord(cell, sorted(past.counts.items()), past.state, past.before_rise)
                     for cell, past in sorted(self._past.items())
                 ],
                 incidents=list(self._incidents.items()),
@@ -430,11 +433,14 @@ class TrendBook:
             )
             for day in snapshot.days
         }
-        self._past = {record.cell: _Past(dict(record.counts), record.state) for record in snapshot.past}
+        self._past = {
+            record.cell: _Past(dict(record.counts), record.state, record.before_rise) for record in snapshot.past
+        }
         self._incidents = dict(snapshot.incidents)
 
 
 _EMPTY = _Tally()
+_RISEN = ("new", "rising")
 
 
 def _judge(customers: int, expected: float, watched: int, past: _Past, has_incident: bool) -> TrendState:
@@ -443,7 +449,7 @@ def _judge(customers: int, expected: float, watched: int, past: _Past, has_incid
         return "rising" if has_incident else "seasonal"
     if customers >= MINIMUM_CUSTOMERS and customers - expected >= _band(expected):
         return "new" if not past.counts and watched >= NEW_AFTER_DAYS else "rising"
-    if past.state in ("new", "rising"):
+    if past.state in _RISEN and customers - past.before_rise < _band(past.before_rise):
         return "resolved"
     if expected - customers >= _band(expected):
         return "falling"
