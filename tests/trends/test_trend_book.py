@@ -273,6 +273,16 @@ def test_a_foreign_snapshot_is_refused() -> None:
         book.restore(TrendBook(ZONE).snapshot().replace(b'"format":1', b'"format":99'))
 
 
+def test_keywords_and_quotes_of_a_busy_day_do_not_depend_on_who_came_first() -> None:
+    events = [
+        spoken(0, number, topic, tokens=("门锁", f"词{number % 11}"), text=f"第{number}位{topic}")
+        for number in range(1, 400)
+        for topic in ("设备离线", "物流")
+    ]
+    forward, backward = TrendBook(ZONE), TrendBook(ZONE)
+    assert forward.advance(events, FAR, []) == backward.advance(events[::-1], FAR, [])
+
+
 EVENTS = st.lists(
     st.builds(
         spoken,
