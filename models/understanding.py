@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from models.features import feature_matrix
 from models.identity import Pseudonyms
+from models.lexicon import Lexicon
+from models.linear import load_seed
 from models.masking import (
     ACCOUNT,
     DEVICE,
@@ -16,8 +20,26 @@ from models.masking import (
     own_identifiers,
 )
 from models.normalise import normalise
+from models.sentiment import SentimentModel
 from models.template import message_template
+from models.tokens import Tokeniser
+from models.topic import TopicModel
 from qianshao.event import Observation, RawEvent
+
+
+_CACHE_LIMIT = 20_000
+_CACHED_CHARS = 100
+
+
+class Reading(NamedTuple):
+    """What one masked text says."""
+
+    topic: str
+    confidence: float
+    sentiment: float
+    terms: tuple[str, ...]
+    tokens: tuple[str, ...]
+    danger: str
 
 
 class Understanding:
@@ -31,10 +53,60 @@ class Understanding:
 
     def __init__(self, key: bytes) -> None:
         self._pseudonyms = Pseudonyms(key)
+        self._lexicon = Lexicon()
+        self._tokeniser = Tokeniser(self._lexicon)
+        seed = load_seed()
+        self._bits = seed.bits
+        self._topic = TopicModel(self._lexicon, seed.topic)
+        self._sentiment = SentimentModel(self._lexicon, seed.sentiment)
+        self._readings: dict[str, Reading] = {}
 
     def label(self, events: Sequence[RawEvent]) -> list[Observation]:
         """Return one observation per event, in order; the result does not depend on how events are cut into batches."""
-        return [self._mask(event) for event in events]
+        observations = [self._mask(event) for event in events]
+        voices = [
+            observation
+            for event, observation in zip(events, observations, strict=True)
+            if observation.text and _speaks_for_customer(event)
+        ]
+        readings = self._read([observation.text for observation in voices])
+        for observation in voices:
+            reading = readings[observation.text]
+            observation.topic = reading.topic
+            observation.topic_confidence = reading.confidence
+            observation.terms = reading.terms
+            observation.tokens = reading.tokens
+            observation.danger = reading.danger
+            if observation.kind != "ticket":
+                observation.sentiment = reading.sentiment
+        return observations
+
+    def _read(self, texts: Sequence[str]) -> dict[str, Reading]:
+        """Read each distinct masked text once; short ones are remembered, for people repeat each other."""
+        readings: dict[str, Reading] = {}
+        fresh: list[str] = []
+        for text in dict.fromkeys(texts):
+            known = self._readings.get(text)
+            if known is None:
+                fresh.append(text)
+            else:
+                readings[text] = known
+        if not fresh:
+            return readings
+        tokens = [self._tokeniser.content(self._tokeniser.words(text)) for text in fresh]
+        matrix = feature_matrix(fresh, tokens, self._bits)
+        topics = self._topic.label(fresh, matrix)
+        sentiments = self._sentiment.label(fresh, matrix)
+        if len(self._readings) + len(fresh) > _CACHE_LIMIT:
+            self._readings.clear()
+        for text, (topic, confidence), sentiment, content in zip(fresh, topics, sentiments, tokens, strict=True):
+            reading = Reading(
+                topic, confidence, sentiment, self._lexicon.terms(text), content, self._lexicon.danger(text)
+            )
+            readings[text] = reading
+            if len(text) <= _CACHED_CHARS:
+                self._readings[text] = reading
+        return readings
 
     def _mask(self, event: RawEvent) -> Observation:
         own = own_identifiers(event.customer) if event.customer else []
@@ -74,3 +146,10 @@ class Understanding:
             metrics=event.metrics,
             extra=mask_extra(event.extra, own),
         )
+
+
+def _speaks_for_customer(event: RawEvent) -> bool:
+    """Return whether the text is a customer's own, or an agent's summary of one case (a ticket)."""
+    if event.kind == "device":
+        return False
+    return event.kind == "ticket" or event.role is None or event.role.strip().lower() in ("customer", "")

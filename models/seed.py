@@ -1,0 +1,85 @@
+"""Write the seed model again: `python -m models.seed [FILE]` fits the two layers on the project's own corpus."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from models.features import feature_matrix
+from models.lexicon import Lexicon
+from models.linear import FORMAT, quantise
+from models.masking import mask
+from models.seed_corpus import Row, sentiment_rows, topic_rows
+from models.tokens import Tokeniser
+
+BITS = 14
+
+
+def corpus_fingerprint(lexicon: Lexicon) -> str:
+    """Return the SHA-256 over every row that the layers are fitted on: it names the corpus and the taxonomy together."""
+    digest = hashlib.sha256()
+    for row in (*topic_rows(lexicon), *sentiment_rows(lexicon)):
+        digest.update(f"{row.label}\t{row.text}\n".encode())
+    return digest.hexdigest()
+
+
+def _fit(
+    rows: Sequence[Row], tokeniser: Tokeniser, strength: float
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Fit one layer; return labels, weights (2**BITS, classes) and bias (classes,)."""
+    texts = [mask(row.text) for row in rows]
+    words = [list(tokeniser.content(tokeniser.words(text))) for text in texts]
+    labels = [row.label for row in rows]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", tol=1e-4)
+        model.fit(feature_matrix(texts, words, BITS), labels)
+    return tuple(map(str, model.classes_)), model.coef_.T.astype(np.float64), model.intercept_.astype(np.float64)
+
+
+def write_seed(path: Path) -> None:
+    """Fit both layers and write them as plain arrays; the same code writes the same layers. About 20 s."""
+    lexicon = Lexicon()
+    tokeniser = Tokeniser(lexicon)
+    arrays: dict[str, NDArray[np.generic]] = {}
+    topic_labels, topic_weights, topic_bias = _fit(topic_rows(lexicon), tokeniser, 10.0)
+    labels, weights, bias = _fit(sentiment_rows(lexicon), tokeniser, 3.0)
+    positive, negative = labels.index("positive"), labels.index("negative")
+    # One number is enough: how much more positive than negative a text is.
+    margin = (weights[:, positive] - weights[:, negative])[:, None]
+    for task, names, layer, offset in (
+        ("topic", topic_labels, topic_weights, topic_bias),
+        ("sentiment", ("positive",), margin, np.array([bias[positive] - bias[negative]])),
+    ):
+        quantised, scale = quantise(layer)
+        arrays[f"{task}_labels"] = np.array(names)
+        arrays[f"{task}_weights"] = quantised
+        arrays[f"{task}_scale"] = scale
+        arrays[f"{task}_bias"] = offset.astype(np.float32)
+    np.savez_compressed(
+        path,
+        format=np.array(FORMAT),
+        bits=np.array(BITS),
+        fingerprint=np.array(corpus_fingerprint(lexicon)),
+        allow_pickle=False,
+        **arrays,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the seed model to the file named, or in the place of the shipped one."""
+    path = Path(arguments[0]) if arguments else Path(str(files("models").joinpath("seed.npz")))
+    write_seed(path)
+    sys.stdout.write(f"{path}: {path.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,75 @@
+"""Service topic of customers' texts: cue words of the taxonomy and a linear layer vote; without a clear winner, none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from models.lexicon import Lexicon
+from models.linear import Linear
+
+MINIMUM_CONFIDENCE = 0.45
+_CUE_LOGIT = 1.6
+_MAX_CUE_WEIGHT = 2.5
+_UNKNOWN_LOGIT = -2.0
+"""Logit of a topic that the layer was not fitted with: between a rejected and an undecided class."""
+_SMALL_TALK = re.compile(
+    r"(?:[\s，。！？,.!?~～…、:：]|\[[^\]]{1,4}\]|〔[^〕]{1,6}〕|你好|您好|hello|hi|在吗|在不在|有人吗|有人|喂|客服|人工|转接?|"
+    r"@|好的?|好吧|行|嗯|哦|噢|啊|呀|呢|吧|了|哈|谢谢|多谢|感谢|辛苦|麻烦|你们?|您|我|知道|收到|明白|可以|没事|不用|再见|拜拜|"
+    r"ok|OK|Ok|是的?|对的?|订单号?|定单号?|单号|帮我?|看一?下|查一?下|一下|等等|稍等|早上|上午|下午|晚上|恩|亲|那个|就是|说|这|"
+    r"[0-9A-Za-z]|[\U0001f300-\U0001faff])*"
+)
+_LATIN_WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+def is_small_talk(text: str) -> bool:
+    """Return whether a text is only greeting, thanks, acknowledgement, a call for a person, or bare identifiers.
+
+    >>> is_small_talk("好的谢谢"), is_small_talk("订单号〔订单号〕"), is_small_talk("好的，门锁离线")
+    (True, True, False)
+    """
+    return _SMALL_TALK.fullmatch(text) is not None and (len(text) < 12 or _LATIN_WORD.search(text) is None)
+
+
+class TopicModel:
+    """Topic of each text of a batch, with a confidence between 0 and 1.
+
+    The linear layer was fitted on texts that the project wrote itself; its classes are those of the taxonomy that it was
+    fitted with, and '' for everything else. With another taxonomy the layer's classes that still exist are used and the
+    rest rests on cue words alone. It fails on faults told in a way that neither cues nor layer know: it abstains there.
+    """
+
+    def __init__(self, lexicon: Lexicon, layer: Linear) -> None:
+        self._lexicon = lexicon
+        self._layer = layer
+        self._labels = (*lexicon.topics, "")
+        columns = {label: index for index, label in enumerate(layer.labels)}
+        self._columns = np.array([columns.get(label, -1) for label in self._labels])
+        self._known = self._columns >= 0
+
+    def label(self, texts: Sequence[str], matrix: sparse.csr_matrix) -> list[tuple[str, float]]:
+        """Return (topic, confidence) per text; '' where it abstains."""
+        count = len(texts)
+        logits = np.full((count, len(self._labels)), _UNKNOWN_LOGIT)
+        logits[:, self._known] = self._layer.logits(matrix)[:, self._columns[self._known]]
+        cues = np.zeros_like(logits)
+        for row, text in enumerate(texts):
+            for topic, weight in self._lexicon.topic_cues(text):
+                cues[row, topic] += weight
+        logits += _CUE_LOGIT * np.minimum(cues, _MAX_CUE_WEIGHT)
+        logits -= logits.max(axis=1, keepdims=True)
+        shares = np.exp(logits)
+        shares /= shares.sum(axis=1, keepdims=True)
+        best = shares.argmax(axis=1)
+        confidence = shares[np.arange(count), best]
+        labels = []
+        for text, index, share in zip(texts, best.tolist(), confidence.tolist(), strict=True):
+            topic = self._labels[index]
+            if not topic or share < MINIMUM_CONFIDENCE or is_small_talk(text):
+                labels.append(("", 0.0))
+            else:
+                labels.append((topic, round(share, 4)))
+        return labels
