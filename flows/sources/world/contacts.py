@@ -100,7 +100,7 @@ class Contacts:
         if identity:
             common["customer"] = identity
         rfc = rng.random() < 0.45
-        conversation = f"{party.channel[0]}{rng.getrandbits(36):09x}"
+        conversation = self._timeline.new_conversation(party.channel)
         product = party.product
         slots = {
             "product": product.aliases[int(rng.random() * len(product.aliases))],
@@ -176,10 +176,9 @@ class Contacts:
         turns: list[str] = []
         for turn in range(count):
             u = rng.random()
+            pool = FOLLOW
             if turn == 0 or u < 0.3:
                 pool = script.says if named and (turn == 0 or u < 0.2) else VAGUE
-            else:
-                pool = FOLLOW
             template = pool[int(rng.random() * len(pool))]
             text = say(rng, template, slots)
             if turn == 0 and rng.random() < 0.12:

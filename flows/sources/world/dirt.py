@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import NamedTuple
 
-from flows.sources.world.timeline import Record
+from flows.sources.world.people import Weighted
+from flows.sources.world.timeline import Record, stamp
 
 DIRT_SHARE = 0.006
 """Share of lines that are followed by a damaged copy of themselves."""
@@ -32,12 +33,14 @@ FAULTS: tuple[tuple[str, float], ...] = (
     ("null_ts", 0.04),
     ("ancient_ts", 0.03),
     ("future_ts", 0.03),
-    ("clock_ahead", 0.04),
+    ("clock_ahead", 0.02),
+    ("no_offset", 0.02),
     ("invalid_utf8", 0.03),
     ("nul", 0.03),
     ("overlong", 0.005),
     ("extra_fields", 0.055),
 )
+_FAULT = Weighted(FAULTS)
 _TS = re.compile(rb'"ts":("[^"]*"|\d+)')
 _ID = re.compile(rb'"id":"[^"]*"')
 _KIND = re.compile(rb'"kind":"[^"]*"')
@@ -89,6 +92,8 @@ def _damage(rng: Random, record: Record, fault: str) -> bytes:
         return _with(_TS, data, rng.choice((b'"ts":4102444800000', b'"ts":"2199-12-31T23:59:59.000+08:00"')))
     if fault == "clock_ahead":
         return _with(_TS, data, f'"ts":{record.arrival + 28_800_000}'.encode())
+    if fault == "no_offset":
+        return _with(_TS, data, f'"ts":"{str(stamp(record.arrival, True))[:19]}"'.encode())
     if fault == "invalid_utf8":
         at = rng.randint(2, len(data) - 2)
         return data[:at] + rng.choice((b"\xff\xfe", b"\xc3\x28", b"\xe4\xbd")) + data[at:]
@@ -112,11 +117,7 @@ def soil(rng: Random, records: Iterable[Record]) -> Iterator[Line]:
         yield Line(record.data, "")
         if uniform() >= DIRT_SHARE:
             continue
-        u, name = uniform(), FAULTS[-1][0]
-        for name, share in FAULTS:
-            u -= share
-            if u < 0:
-                break
+        name = _FAULT.pick(rng)
         yield Line(_damage(rng, record, name), name)
 
 

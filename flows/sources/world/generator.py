@@ -15,7 +15,6 @@ import msgspec
 from flows.sources.world.catalog import (
     HOUR_PROFILE,
     LINE_PRODUCTS,
-    LINE_WEIGHTS,
     LINES,
     PRODUCTS,
     WEEK_PROFILE,
@@ -120,7 +119,7 @@ class World:
         local = datetime.fromtimestamp(begin / 1000, tz=SHANGHAI)
         hour = local.hour + local.minute / 60
         mean = setting.rate * SLICE_MS / 1000
-        for line, weight in zip(LINES, LINE_WEIGHTS, strict=True):
+        for line, weight in zip(LINES, plan.line_weights, strict=True):
             profile = CONTACT_PROFILES[line]
             here, after = profile[local.hour], profile[(local.hour + 1) % 24]
             level = (here + (after - here) * (local.minute / 60)) * WEEK_PROFILE[line][local.weekday()]
@@ -259,7 +258,7 @@ def write_world(
     lines, told = 0, 0.0
     with (
         (out / "events.jsonl.gz").open("wb") as raw,
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=6, mtime=0) as packed,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=9, mtime=0) as packed,
     ):
         block: list[bytes] = []
         for line in world.lines():

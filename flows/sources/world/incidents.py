@@ -41,7 +41,7 @@ def steady(u: float) -> float:
 
 def ramp(u: float) -> float:
     """Few at first, ever more later."""
-    return u**0.45
+    return float(u**0.45)
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,9 @@ class Incidents:
         slots: tuple[tuple[str, str], ...] = (),
         again: float = 0.14,
     ) -> None:
-        """Let one affected person contact the centre at `ts`, and perhaps once more later, maybe through another channel.
+        """Let one affected person contact the centre at `ts`, and perhaps again later, maybe through another channel.
 
-        Few write at night: most of them wait for the morning. Nobody comes for the first time three hours after the end.
+        Few write at night: most wait for the morning. Nobody comes for the first time three hours after the end.
         """
         latest = cause.end + 3 * HOUR
         first = True

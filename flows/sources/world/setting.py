@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from flows.sources.world.catalog import LINE_WEIGHTS
 from flows.sources.world.contacts import Contacts
 from flows.sources.world.devices import DeviceLogs
 from flows.sources.world.people import Device, Person, Population
@@ -83,6 +84,8 @@ class Plan:
     releases: list[AppRelease] = field(default_factory=list)
     calendar: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Rows date, name, line, expected_multiplier."""
+    line_weights: tuple[float, ...] = LINE_WEIGHTS
+    """Share of each business line among contacts."""
 
 
 class Setting:

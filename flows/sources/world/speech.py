@@ -25,9 +25,15 @@ def _address(rng: Random) -> str:
 
 
 def _amount(rng: Random) -> str:
-    return rng.choice(
-        (f"{rng.randint(5, 400)}", f"{rng.randint(5, 400)}.{rng.randint(1, 9)}", f"{rng.randint(1, 40) * 10}")
-    )
+    u = rng.random()
+    if u < 0.3:
+        return f"{rng.randint(1, 40) * 10}"
+    return f"{rng.randint(5, 400)}" if u < 0.7 else f"{rng.randint(5, 400)}.{rng.randint(1, 9)}"
+
+
+def _email(rng: Random) -> str:
+    name = rng.choice(("lm", "happy", "zq", "sunny", "w"))
+    return f"{name}{rng.randint(100, 99999)}@{rng.choice(('qmail', 'ymail', 'post'))}.example"
 
 
 MAKERS = {
@@ -43,9 +49,7 @@ MAKERS = {
     "ms": lambda rng: str(rng.randint(120, 9000)),
     "clock": lambda rng: f"{rng.randint(6, 23)}点{rng.choice(('', '半', '多', '一刻', '十分'))}",
     "days": lambda rng: rng.choice(("两", "三", "四", "五", "六", "好几")),
-    "email": lambda rng: (
-        f"{rng.choice(('lm', 'happy', 'zq', 'sunny', 'w'))}{rng.randint(100, 99999)}@{rng.choice(('qmail', 'ymail', 'post'))}.example"
-    ),
+    "email": _email,
     "code": lambda rng: rng.choice(ORDINARY_CODES),
     "outlet": lambda rng: rng.choice(("公众号", "热线电话", "app里的在线客服", "网页客服", "小程序")),
     "card": lambda rng: f"6222{rng.randrange(10**12, 10**13)}",

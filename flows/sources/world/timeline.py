@@ -11,8 +11,8 @@ import msgspec
 
 SHANGHAI = timezone(timedelta(hours=8))
 SLICE_MS = 900_000
-_ID_MULTIPLIER = 0x9E3779B97F4B
-_ID_MASK = (1 << 48) - 1
+_SCRAMBLE = 0x9E3779B1
+"""Odd, so that multiplying by it modulo a power of two gives every number once and betrays no order."""
 _PREFIX = {"chat": "m", "call": "h", "ticket": "t", "device": "d", "rating": "r"}
 
 
@@ -66,12 +66,18 @@ class Timeline:
         self.end = end
         self._slices: list[list[Record]] = [[] for _ in range((end - start + SLICE_MS - 1) // SLICE_MS)]
         self._number = 0
-        self._salt = rng.getrandbits(48)
+        self._conversations = 0
+        self._salt = rng.getrandbits(32)
 
     @property
     def slices(self) -> int:
         """Number of slices."""
         return len(self._slices)
+
+    def new_conversation(self, channel: str) -> str:
+        """Invent the identifier of a conversation; unique in the world."""
+        self._conversations += 1
+        return f"{channel[0]}{(self._conversations * _SCRAMBLE + self._salt) & 0xFFFFFFF:07x}"
 
     def add(
         self,
@@ -89,7 +95,7 @@ class Timeline:
             return
         rng = self._rng
         self._number += 1
-        identifier = f"{_PREFIX[kind]}{(self._number * _ID_MULTIPLIER + self._salt) & _ID_MASK:012x}"
+        identifier = f"{_PREFIX[kind]}{(self._number * _SCRAMBLE + self._salt) & 0xFFFFFFFF:08x}"
         u = rng.random()
         if not arrival:
             if u < 0.97:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows.sources.world.catalog import DEVICE_PRODUCTS, FRESH, HOME, LINE_PRODUCTS, PAY, TRAVEL
+from flows.sources.world.catalog import DEVICE_PRODUCTS, FRESH, LINE_PRODUCTS, PAY, TRAVEL
 from flows.sources.world.grammar import Template, phrases
 
 CATCH_ALL = "咨询"
@@ -76,7 +76,7 @@ TOPICS: tuple[Topic, ...] = (
             修改[配送时间|收货地址]，已[处理|备注]
             核实签收情况，[已联系快递|待网点回复]
         """),
-        _line(FRESH) + ("智能门锁", "家用摄像机", "扫地机器人", "运动手表"),
+        (*_line(FRESH), "智能门锁", "家用摄像机", "扫地机器人", "运动手表"),
         3.7,
     ),
     Topic(
@@ -349,6 +349,3 @@ TOPICS: tuple[Topic, ...] = (
 def topics_of(product: str) -> tuple[Topic, ...]:
     """Return the topics that fit a product."""
     return tuple(topic for topic in TOPICS if not topic.products or product in topic.products)
-
-
-__all__ = ["CATCH_ALL", "HOME", "LABELS", "TOPICS", "Topic", "topics_of"]

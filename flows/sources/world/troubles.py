@@ -368,14 +368,12 @@ _TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         "unreachable",
         "其他问题",
-        phrases(
-            """
-            你们[{outlet}]发消息[没人回|发不出去|一直没反应|石沉大海]
+        phrases("""
+            你们{outlet}发消息[没人回|发不出去|一直没反应|石沉大海]
             [在|从]{outlet}[联系|找]不到[你们|客服]，[只好换这边|没人理]
             {outlet}[是不是关了|崩了|转人工转不进去]
             {outlet}[打不通|点不开|进不去|连不上]，[什么情况|你们下班了吗]
-        """.replace("[{outlet}]", "{outlet}")
-        ),
+        """),
         phrases("""
             客户称{outlet}联系不上，[已记录|正常受理]
         """),
