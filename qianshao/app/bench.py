@@ -10,19 +10,26 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flows.decode import Rejected, decode
-from flows.sources.replay import FileReader
+from flows.pipeline import BankStage, DeskStage, Labeller, Stages, Stateful, TrendStage
+from flows.replay import OutcomeSink, run_replay
 from flows.sources.world import write_world
-from models.understanding import Understanding
+from qianshao.app.rehearsal import check, open_sinks
+from qianshao.app.stages import make_stages
 from qianshao.clock import MINUTE_MS, from_rfc3339
-from qianshao.config import DEMONSTRATION_KEY
+from qianshao.config import Config
 from qianshao.errors import QianshaoError
+from qianshao.event import Observation, RawEvent
+from qianshao.finding import Finding
+from qianshao.incident import IncidentChange
+from qianshao.outcome import Outcome, Rollup
+from qianshao.push import Push, Trend
 
 SEED = 20_261_122
 HOURS = 12
@@ -30,6 +37,9 @@ HOURS = 12
 
 BATCH = 1_000
 TOPICS = 20
+
+STAGES: tuple[str, ...] = ("understand", "count_and_detect", "decide", "trends", "store")
+"""Stages that are timed on their own: `understand` is everything from normalising to sentiment."""
 
 
 class ReplayRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,16 +87,14 @@ def bench_pipeline(
     -------
     dict
         `world`, `plain_loop`, `replay` (one entry per worker count, with `times_plain_loop`: events per second against
-        the plain loop's, higher = faster), and `stages`: shares of one worker's time. `read`, `decode` and `understand`
-        (normalise, mask, pseudonyms, tokens, topic, sentiment) are timed alone; `rest` is what remains of the replay's
-        time: counting, detection, the desk and all sinks.
+        the plain loop's, higher = faster), and `stages`: shares of the time of one worker, see `stage_shares`.
 
     Raises
     ------
     QianshaoError
         If a replay fails, or did not read the same records as the plain loop.
     """
-    run = run_replay if replay is None else replay
+    run = replay_command if replay is None else replay
     with tempfile.TemporaryDirectory(prefix="qianshao-bench-") as name:
         folder = Path(name)
         write_world(SEED, HOURS, events / (HOURS * 3600), folder / "world")
@@ -101,9 +109,8 @@ def bench_pipeline(
                     f"bench: the replay on {one.workers} workers read {one.read} records, the plain loop {plain.read}; "
                     "the figures cannot be compared, please report this"
                 )
-        stages = stage_seconds(path)
+        stages = stage_shares(path, folder / "out-stages")
     plain_speed = plain.read / plain.seconds
-    single = next((one for one in runs if one.workers == 1), None)
     return {
         "world": {"seed": SEED, "hours": HOURS, "records": plain.read, "texts": plain.texts},
         "plain_loop": {
@@ -123,11 +130,11 @@ def bench_pipeline(
             }
             for one in runs
         ],
-        "stages": None if single is None else _shares(stages, single.read / single.events_per_second),
+        "stages": stages,
     }
 
 
-def run_replay(path: Path, out: Path, workers: int) -> ReplayRun:
+def replay_command(path: Path, out: Path, workers: int) -> ReplayRun:
     """Run the replay command in a process of its own, so that memory and start are its own too.
 
     Raises
@@ -210,27 +217,111 @@ def _customers_words(line: bytes) -> tuple[int, str] | None:
         return None
 
 
-def stage_seconds(path: Path) -> dict[str, float]:
-    """Time the stages that one process can run alone, over the whole file, in the replay's own batches."""
-    understanding = Understanding(DEMONSTRATION_KEY)
-    understanding.label([])
-    reader = FileReader(path, 0, BATCH)
-    seconds = {"read": 0.0, "decode": 0.0, "understand": 0.0}
-    while not reader.done:
+class _Clock:
+    """Adds up how long each stage has worked."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def running(self, stage: str) -> Iterator[None]:
         began = time.perf_counter()
-        batch = reader.next()
-        read = time.perf_counter()
-        decoded = decode(batch.lines)
-        parsed = time.perf_counter()
-        understanding.label([event for event in decoded if event is not None and not isinstance(event, Rejected)])
-        labelled = time.perf_counter()
-        seconds["read"] += read - began
-        seconds["decode"] += parsed - read
-        seconds["understand"] += labelled - parsed
-    return seconds
+        yield
+        self.seconds[stage] += time.perf_counter() - began
 
 
-def _shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
-    shares = {name: round(value / whole, 3) for name, value in seconds.items()}
-    shares["rest"] = round(max(0.0, 1.0 - sum(seconds.values()) / whole), 3)
-    return shares
+class _TimedLabeller:
+    def __init__(self, stage: Labeller, clock: _Clock) -> None:
+        self._stage, self._clock = stage, clock
+
+    def label(self, events: Sequence[RawEvent], /) -> list[Observation]:
+        with self._clock.running("understand"):
+            return self._stage.label(events)
+
+
+class _TimedState:
+    def __init__(self, stage: Stateful) -> None:
+        self._state = stage
+
+    def snapshot(self) -> bytes:
+        return self._state.snapshot()
+
+    def restore(self, data: bytes, /) -> None:
+        self._state.restore(data)
+
+
+class _TimedBank(_TimedState):
+    def __init__(self, stage: BankStage, clock: _Clock) -> None:
+        super().__init__(stage)
+        self._stage, self._clock = stage, clock
+
+    def advance(self, observations: Sequence[Observation], watermark: int, /) -> tuple[list[Finding], list[Rollup]]:
+        with self._clock.running("count_and_detect"):
+            return self._stage.advance(observations, watermark)
+
+
+class _TimedDesk(_TimedState):
+    def __init__(self, stage: DeskStage, clock: _Clock) -> None:
+        super().__init__(stage)
+        self._stage, self._clock = stage, clock
+
+    def advance(self, findings: Sequence[Finding], watermark: int, /) -> tuple[list[IncidentChange], list[Push]]:
+        with self._clock.running("decide"):
+            return self._stage.advance(findings, watermark)
+
+
+class _TimedTrends(_TimedState):
+    def __init__(self, stage: TrendStage, clock: _Clock) -> None:
+        super().__init__(stage)
+        self._stage, self._clock = stage, clock
+
+    def advance(
+        self, observations: Sequence[Observation], watermark: int, incidents: Sequence[IncidentChange], /
+    ) -> list[Trend]:
+        with self._clock.running("trends"):
+            return self._stage.advance(observations, watermark, incidents)
+
+
+class _TimedSink:
+    def __init__(self, sink: OutcomeSink, clock: _Clock) -> None:
+        self._sink, self._clock = sink, clock
+
+    def write(self, outcome: Outcome, /) -> None:
+        with self._clock.running("store"):
+            self._sink.write(outcome)
+
+    def close(self) -> None:
+        with self._clock.running("store"):
+            self._sink.close()
+
+
+def stage_shares(path: Path, out: Path) -> dict[str, float]:
+    """Replay once more on one worker in this process, with a clock around each stage.
+
+    Returns
+    -------
+    dict
+        Share of the whole time by stage; `read_and_order` is what is left over: reading, decoding, accounting, event
+        time and the engine.
+    """
+    order = check([path], out)
+    clock = _Clock()
+
+    def timed(config: Config, calendar: Path | None) -> Stages:
+        stages = make_stages(config, calendar)
+        return Stages(
+            labeller=lambda: _TimedLabeller(stages.labeller(), clock),
+            excerpt=stages.excerpt,
+            bank=lambda root: _TimedBank(stages.bank(root), clock),
+            desk=lambda: _TimedDesk(stages.desk(), clock),
+            trends=lambda: _TimedTrends(stages.trends(), clock),
+        )
+
+    result = run_replay(
+        order.paths,
+        config=order.config,
+        make_sinks=lambda: [_TimedSink(sink, clock) for sink in open_sinks(order)],
+        make_stages=timed,
+    )
+    shares = {stage: round(seconds / result.wall_seconds, 3) for stage, seconds in clock.seconds.items()}
+    return {**shares, "read_and_order": round(1.0 - sum(shares.values()), 3)}
