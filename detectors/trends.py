@@ -220,8 +220,10 @@ class TrendBook:
             _add_customer(tally, event.customer)
             if event.tokens and event.text:
                 rank = -_hash(event.id)
-                _sample(tally.documents, CELL_DOCUMENTS, rank, event)
-                _sample(day.documents, DAY_DOCUMENTS, rank, event)
+                tokens = event.tokens[:DOCUMENT_TOKENS]
+                _sample(tally.documents, CELL_DOCUMENTS, _Document(rank, event.text[:DOCUMENT_CHARS], tokens))
+                # All topics together are only ever counted, never quoted.
+                _sample(day.documents, DAY_DOCUMENTS, _Document(rank, "", tokens))
 
     def _note(self, changes: Iterable[IncidentChange]) -> None:
         for change in changes:
@@ -475,15 +477,15 @@ def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
-def _sample(documents: list[_Document], size: int, rank: int, event: Observation) -> None:
+def _sample(documents: list[_Document], size: int, document: _Document) -> None:
     """Keep the documents of the `size` smallest hashes."""
     if len(documents) < size:
         # Until the sample is full any order will do; from then on it is a heap.
-        documents.append(_Document(rank, event.text[:DOCUMENT_CHARS], event.tokens[:DOCUMENT_TOKENS]))
+        documents.append(document)
         if len(documents) == size:
             documents.sort()
-    elif rank > documents[0].rank:
-        heappushpop(documents, _Document(rank, event.text[:DOCUMENT_CHARS], event.tokens[:DOCUMENT_TOKENS]))
+    elif document.rank > documents[0].rank:
+        heappushpop(documents, document)
 
 
 def _add_customer(tally: _Tally, customer: int) -> None:
