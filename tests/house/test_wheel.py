@@ -70,6 +70,14 @@ def test_the_wheel_carries_every_file_of_its_packages(wheel: Path) -> None:
     assert held == expected
 
 
+def test_the_wheel_carries_the_recorded_worlds_and_the_seed_model(unpacked: Path) -> None:
+    for world in ("smart_lock", "mixed"):
+        names = {path.name for path in (unpacked / "replay_data" / world).iterdir()}
+        assert {"events.jsonl.gz", "truth.json", "calendar.csv", "PROVENANCE.md"} <= names
+    assert (unpacked / "models" / "seed.npz").stat().st_size > 10_000
+    assert (unpacked / "models" / "taxonomy.toml").is_file()
+
+
 def test_every_package_says_that_it_is_typed_and_the_licence_is_there(unpacked: Path) -> None:
     assert all((unpacked / package / "py.typed").is_file() for package in PACKAGES)
     assert list(unpacked.glob("*.dist-info/licenses/LICENSE"))
@@ -82,7 +90,6 @@ def test_the_packages_import_from_the_wheel_outside_the_clone(unpacked: Path, tm
     assert all(Path(line).is_relative_to(unpacked) for line in run.stdout.splitlines())
 
 
-@pytest.mark.slow
 def test_the_wheel_alone_runs_the_demo_outside_the_clone(unpacked: Path, tmp_path: Path) -> None:
     code = "import sys; from qianshao.app.cli import main; sys.exit(main())"
     run = run_from(unpacked, tmp_path, code, "demo", "--no-serve", "--out", "demo")
