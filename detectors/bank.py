@@ -370,16 +370,15 @@ class Bank:
         table = self.table
         start = table.bin * FINE_MS
         slot = table.bin % 12
+        broad = table.broad
         messages: dict[int, int] = {}
         for (measured, signed), number in sorted(table.messages.items()):
             for row in table.rows_of(measured, signed):
-                if self._shown(table.cells[int(table.row_cell[row])]):
+                if row in broad:
                     messages[row] = messages.get(row, 0) + number
         rows = set(messages)
-        for name in ("contacts", "devices"):
-            for row in table.rows_of_measured[self._denominators[name]]:
-                if self._shown(table.cells[int(table.row_cell[row])]):
-                    rows.add(row)
+        everybody = {self._denominators[name] for name in ("contacts", "devices")}
+        rows.update(row for row in broad if int(table.row_measured[row]) in everybody)
         rollups: list[Rollup] = []
         self.baseline._follow()
         for row in sorted(rows):
@@ -390,8 +389,8 @@ class Bank:
                 band = self.rhythm.band(row, start)
                 self.rhythm.learn(row, start, customers)
             else:
-                everybody = float(table.fine[below, slot])
-                band = self.rhythm.around(float(self.baseline.share[row]) * everybody, float(self.baseline.alpha[row]))
+                others = float(table.fine[below, slot])
+                band = self.rhythm.around(float(self.baseline.share[row]) * others, float(self.baseline.alpha[row]))
             rollups.append(
                 Rollup(
                     series=Series(measure, value, table.cells[int(table.row_cell[row])]),
@@ -407,10 +406,6 @@ class Bank:
             )
         return rollups
 
-    def _shown(self, cell: Cell) -> bool:
-        names = tuple(name for name, _ in cell)
-        return names in (((), ("channel",)) if self.root else (("line",), ("line", "product")))
-
     def _silence(self, end: int) -> list[Finding]:
         """Ask, as a bin closes, whether a channel that belongs to ordinary traffic has fallen silent."""
         if end - self.started_ms < DAY_MS // 2:
@@ -420,11 +415,7 @@ class Bank:
         whole = table.row(("contacts", ""), ())
         if whole < 0:
             return []
-        rows = [
-            row
-            for row in table.rows_of_measured[contacts]
-            if tuple(name for name, _ in table.cells[int(table.row_cell[row])]) == ("channel",)
-        ]
+        rows = [row for row in table.broad if row != whole and int(table.row_measured[row]) == contacts]
         if not rows:
             return []
         index = np.array(rows, dtype=np.int64)

@@ -72,6 +72,9 @@ class CountTable:
         self._signature_cells: list[list[tuple[int, int]]] = []
         self._everybody_cells: list[list[tuple[int, int]]] = []
         self._rows_cache: dict[tuple[int, int], list[int]] = {}
+        self.broad: dict[int, None] = {}
+        """Rows of the broad cells, whose bins the live board shows."""
+        self._weighed: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
         self._pair_seen: dict[int, int] = {}
         self._seen: dict[int, int] = {}
         self.messages: dict[tuple[int, int], int] = {}
@@ -182,6 +185,8 @@ class CountTable:
                 self.rows_of_measured[measured].append(row)
                 self.row_measured[row] = measured
                 self.row_cell[row] = cell
+                if self._is_broad(self.cells[cell]):
+                    self.broad[row] = None
                 above = by_position[parent] if parent >= 0 else -1
                 self.parent[row] = above
                 self.depth[row] = self.depth[above] + 1 if above >= 0 else 0
@@ -251,17 +256,25 @@ class CountTable:
     def windows(self, rows: Ints) -> Floats:
         """Return distinct customers per row and window, shape (rows, 6), for the windows of `WINDOW_NAMES`."""
         fine_weights, hour_weights = self._weights()
-        return np.concatenate((self.fine[rows] @ fine_weights, self.hour[rows] @ hour_weights), axis=1).astype(
-            np.float64
-        )
+        counts = np.empty((len(rows), WINDOWS))
+        counts[:, : len(_FINE_WINDOWS)] = self.fine[rows] @ fine_weights
+        counts[:, len(_FINE_WINDOWS) :] = self.hour[rows] @ hour_weights
+        return counts
+
+    def _is_broad(self, cell: Cell) -> bool:
+        names = tuple(name for name, _ in cell)
+        return names in (((), ("channel",)) if self.root else (("line",), ("line", "product")))
 
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if self._weighed is not None and self._weighed[0] == self.bin:
+            return self._weighed[1:]
         fine = np.zeros((FINE_BINS, len(_FINE_WINDOWS)), dtype=np.float32)
         for column, bins in enumerate(_FINE_WINDOWS):
             fine[[(self.bin - back) % FINE_BINS for back in range(bins)], column] = 1
         hour = np.zeros((HOURS, len(_HOUR_WINDOWS)), dtype=np.float32)
         for column, hours in enumerate(_HOUR_WINDOWS):
             hour[[(self.bin // 12 - back) % HOURS for back in range(hours)], column] = 1
+        self._weighed = (self.bin, fine, hour)
         return fine, hour
 
     def window_start(self, window: int) -> int:
@@ -313,6 +326,8 @@ class CountTable:
         for row in range(n):
             measured = int(self.row_measured[row])
             self._row_of[(measured, int(self.row_cell[row]))] = row
+            if self._is_broad(self.cells[int(self.row_cell[row])]):
+                self.broad[row] = None
             self.rows_of_measured[measured].append(row)
         self._pair_seen = dict(state["pair_seen"])
         self._seen = dict(state["seen"])
