@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -61,11 +62,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     keywords: list[str]
     quotes: list[str]
     why: str
-    """Why it was reported or changed just now."""
+    """Why it was opened, or is watched."""
+    latest: str
+    """What changed last and why, '' when that was the opening."""
     reason: str
-    """The same, as the machine names it."""
+    """Why it changed last, as the machine names it."""
     quiet: str
-    """What would silence it."""
+    """What would silence it, '' when it is over."""
     confidence_percent: int
     evidence_count: int
     parent: str | None
@@ -88,16 +91,19 @@ def lead_text(lead: Lead | None) -> str:
     return f"比固定阈值{'早' if lead.minutes > 0 else '晚'} {abs(lead.minutes):.0f} 分钟"
 
 
-def build_card(change: IncidentChange, lead: Lead | None = None) -> Card:
-    """Build the card of one state of one incident.
+def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> Card:
+    """Build the card of the newest state of one incident.
 
     Parameters
     ----------
-    change
-        The state; its texts are masked already.
+    history
+        Its changes, ascending by version, at least the newest; the texts are masked already. Without the change that
+        opened it, the reason of the newest change stands for why it was opened.
     lead
         Comparison with the tuned fixed threshold, where one was made.
     """
+    change = history[-1]
+    opening = next((one for one in history if one.opened_at is not None), change)
     witnesses = [
         _witness(signal) for signal in sorted(change.signals, key=lambda signal: (-signal.score, signal.series))
     ]
@@ -122,7 +128,8 @@ def build_card(change: IncidentChange, lead: Lead | None = None) -> Card:
         witnesses=witnesses,
         keywords=[wording.plain(word) for word in change.keywords],
         quotes=[wording.plain(quote) for quote in change.quotes],
-        why=wording.reason_text(change.reason),
+        why=wording.reason_text(opening.reason),
+        latest="" if opening is change else _latest(change),
         reason=change.reason,
         quiet=_quiet(change),
         confidence_percent=round(100 * change.confidence),
@@ -180,7 +187,14 @@ def _about(change: IncidentChange) -> list[tuple[str, str]]:
     return [(name, wording.plain(value)) for name, value in pairs if value]
 
 
+def _latest(change: IncidentChange) -> str:
+    name = wording.CHANGE_NAMES.get(change.change, change.change)
+    return f"{wording.clock(change.at)} {name}：{wording.reason_text(change.reason)}"
+
+
 def _quiet(change: IncidentChange) -> str:
+    if change.status not in wording.ONGOING and change.status != "watching":
+        return ""
     wait = wording.span(timedelta(milliseconds=WATCH_MS if change.opened_at is None else RESOLVE_MS))
     if not change.signals:
         return f"{wait}没有新的证据"
@@ -188,4 +202,6 @@ def _quiet(change: IncidentChange) -> str:
     name, _ = wording.series_name(strongest.series)
     length = wording.between(strongest.window_start, strongest.window_end)
     turn = "回升" if strongest.kind in {"drop", "silence"} else "回落"
-    return f"{wording.plain(name)} {turn}到预期（{length}约 {wording.number(strongest.expected)}），{wait}没有新的证据"
+    return (
+        f"{wording.plain(name)} {turn}到预期（{length}内约 {wording.number(strongest.expected)}），{wait}没有新的证据"
+    )

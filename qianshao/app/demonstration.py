@@ -77,7 +77,7 @@ def _play(show: Console, folder: Path, *, keep: bool, serve: bool) -> int:
     for change in report.opened:
         if change.status != "merged":
             show.print()
-            show.print(card_panel(build_card(change, report.leads.get(change.incident))))
+            show.print(card_panel(build_card(report.history(change.incident), report.leads.get(change.incident))))
     show.print()
     show.print(
         Text(f"读入 {accounting_text(report.total)}；提议主动告知 {report.pushes_proposed:,} 条，一条也没有发送")

@@ -85,6 +85,10 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
         """Records read per second of wall clock."""
         return self.total.read / self.wall_seconds if self.wall_seconds > 0 else 0.0
 
+    def history(self, incident: str) -> list[IncidentChange]:
+        """All changes of one incident, ascending by version."""
+        return sorted((change for change in self.changes if change.incident == incident), key=lambda one: one.version)
+
     @property
     def opened(self) -> list[IncidentChange]:
         """Newest state of every incident that was opened, in order of opening."""

@@ -15,7 +15,10 @@ from qianshao.app.terminal import SEVERITY_STYLES
 from qianshao.config import KEY_ENVIRONMENT_VARIABLE
 from qianshao.outcome import Tally
 
-DEMONSTRATION_KEY_NOTE = f"使用的是公开的演示密钥，任何人都能重算这些假名；正式使用请设置 {KEY_ENVIRONMENT_VARIABLE} 或 privacy.pseudonym_key_file"
+DEMONSTRATION_KEY_NOTE = (
+    "使用的是公开的演示密钥，任何人都能重算这些假名；"
+    f"正式使用请设置 {KEY_ENVIRONMENT_VARIABLE} 或 privacy.pseudonym_key_file"
+)
 
 
 def summary_table(report: Rehearsal) -> RenderableType:
@@ -30,12 +33,9 @@ def summary_table(report: Rehearsal) -> RenderableType:
     facts.add_row("立案", Text(f"{len(report.opened)} 起，提议主动告知 {report.pushes_proposed:,} 条"))
     speed = f"{report.events_per_second:,.0f} 条/秒，历时 {report.wall_seconds:.1f} 秒，{report.order.workers} 个进程"
     facts.add_row("速度", Text(speed))
-    if report.deadletters:
-        reasons = "，".join(
-            f"{wording.DEAD_LETTER_NAMES.get(reason, '其他')}（{reason}）{count:,}"
-            for reason, count in report.deadletters.items()
-        )
-        facts.add_row("死信", Text(reasons))
+    for place, (reason, count) in enumerate(report.deadletters.items()):
+        name = wording.DEAD_LETTER_NAMES.get(reason, "")
+        facts.add_row("" if place else "死信", Text(f"{count:>7,}  {reason}  {name}".rstrip()))
     facts.add_row("输出", Text(str(report.order.out)))
     if report.order.demonstration_key:
         facts.add_row("假名", Text(DEMONSTRATION_KEY_NOTE, style="yellow"))

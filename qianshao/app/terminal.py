@@ -35,8 +35,12 @@ def card_panel(card: Card) -> RenderableType:
         facts.add_row("关于", Text(" · ".join(f"{name} {value}" for name, value in card.about)))
     if card.keywords:
         facts.add_row("关键词", Text("、".join(card.keywords)))
-    facts.add_row("为何现在", Text(f"{card.why}（可信度 {card.confidence_percent}%，证据 {card.evidence_count} 条）"))
-    facts.add_row("何时消退", Text(card.quiet))
+    certainty = f"可信度 {card.confidence_percent}%，证据 {card.evidence_count} 条"
+    facts.add_row("为何立案" if card.opened_at else "为何观察", Text(f"{card.why}（{certainty}）"))
+    if card.latest:
+        facts.add_row("最近变化", Text(card.latest))
+    if card.quiet:
+        facts.add_row("何时消退", Text(card.quiet))
     if card.lead:
         facts.add_row("领先", Text(card.lead, style="bold green"))
 
@@ -89,8 +93,8 @@ def incident_line(change: IncidentChange) -> Text:
 
 
 def screen(*, stderr: bool) -> Console:
-    """Open the terminal for people: at most 120 columns, no emoji or number colouring of customers' words."""
-    console = Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=False)
-    if console.width > MAXIMUM_WIDTH:
+    """Open the output for people: at most 120 columns, exactly that in a file; customers' words are never coloured."""
+    console = Console(stderr=stderr, highlight=False, emoji=False)
+    if console.width > MAXIMUM_WIDTH or not console.is_terminal:
         console.width = MAXIMUM_WIDTH
     return console

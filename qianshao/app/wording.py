@@ -86,6 +86,7 @@ REASON_NAMES: dict[str, str] = {
 DEAD_LETTER_NAMES: dict[str, str] = {
     "line_too_long": "行过长",
     "not_json": "不是 JSON",
+    "not_utf8": "不是 UTF-8",
     "not_an_object": "不是 JSON 对象",
     "missing_id": "缺少 id",
     "bad_id": "id 不合规",

@@ -29,18 +29,18 @@ def drawn(card: Card, width: int) -> str:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_card_reads_as_it_was_agreed(opened: IncidentChange, width: int) -> None:
-    assert drawn(build_card(opened, Lead(minutes=23.4)), width) == (GOLDEN / f"card_{width}.txt").read_text("utf-8")
+    assert drawn(build_card([opened], Lead(minutes=23.4)), width) == (GOLDEN / f"card_{width}.txt").read_text("utf-8")
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_every_line_of_a_card_fills_its_frame_though_chinese_is_two_columns_wide(
     opened: IncidentChange, width: int
 ) -> None:
-    assert {cell_len(line) for line in drawn(build_card(opened), width).splitlines()} == {width}
+    assert {cell_len(line) for line in drawn(build_card([opened]), width).splitlines()} == {width}
 
 
 def test_a_customers_words_cannot_steer_the_terminal(opened: IncidentChange) -> None:
-    text = drawn(build_card(opened), 120)
+    text = drawn(build_card([opened]), 120)
     assert "\x1b" not in text
     assert "[bold]" in text
 
@@ -54,31 +54,43 @@ def test_a_title_cannot_steer_the_terminal(make_change: MakeChange) -> None:
 
 
 def test_the_strangest_signal_stands_first(opened: IncidentChange) -> None:
-    assert [witness.name for witness in build_card(opened).witnesses] == ["设备代码 E207", "主题「设备离线」"]
+    assert [witness.name for witness in build_card([opened]).witnesses] == ["设备代码 E207", "主题「设备离线」"]
 
 
 def test_dimensions_stand_in_the_order_of_the_house_and_own_ones_last(make_change: MakeChange) -> None:
-    card = build_card(make_change(dims={"batch": "B7", "region": ["华东", "华南"], "product": "智能门锁"}))
+    card = build_card([make_change(dims={"batch": "B7", "region": ["华东", "华南"], "product": "智能门锁"})])
     assert card.dims == [("产品", "智能门锁"), ("地区", "华东、华南"), ("batch", "B7")]
 
 
 def test_a_watched_trace_says_that_nobody_was_told(make_change: MakeChange) -> None:
-    assert "尚未立案" in build_card(make_change(status="watching", opened_at=None)).since
+    assert "尚未立案" in build_card([make_change(status="watching", opened_at=None)]).since
 
 
 def test_a_silence_ends_by_rising_again(make_change: MakeChange, opened: IncidentChange) -> None:
     quiet = msgspec.structs.replace(opened.signals[0], kind="silence", observed=0, expected=40)
-    assert "回升到预期" in build_card(make_change(signals=[quiet])).quiet
-    assert "回落到预期" in build_card(opened).quiet
+    assert "回升到预期" in build_card([make_change(signals=[quiet])]).quiet
+    assert "回落到预期" in build_card([opened]).quiet
 
 
 def test_a_card_without_any_evidence_is_still_a_card(make_change: MakeChange) -> None:
     bare = make_change(signals=[], dims={}, about=About(), keywords=[], quotes=[], customers=0, messages=0, devices=0)
-    text = drawn(build_card(bare), 80)
+    text = drawn(build_card([bare]), 80)
     assert "没有哪个维度能单独解释" in text
     assert "尚无客户" in text
 
 
 def test_a_card_is_json(opened: IncidentChange) -> None:
-    card = build_card(opened, Lead(minutes=None))
+    card = build_card([opened], Lead(minutes=None))
     assert msgspec.json.decode(msgspec.json.encode(card), type=Card) == card
+
+
+def test_a_card_says_why_it_was_opened_and_what_changed_last(make_change: MakeChange, opened: IncidentChange) -> None:
+    later = make_change(version=3, change="updated", reason="more_customers", at="2026-03-02T14:20:00.000+08:00")
+    card = build_card([opened, later])
+    assert card.why == "两个独立来源相互印证"
+    assert card.latest == "14:20 更新：受影响的客户继续增加"
+    assert build_card([opened]).latest == ""
+
+
+def test_what_is_over_needs_nothing_to_silence_it(make_change: MakeChange) -> None:
+    assert build_card([make_change(status="resolved", change="resolved")]).quiet == ""

@@ -70,4 +70,3 @@ class Archive:
             deadletters=queries.deadletters_by_reason(store),
             accounting=total(queries.tallies(store)),
         )
-

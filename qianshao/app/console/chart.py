@@ -33,6 +33,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 WIDE = Size(width=1120, height=300)
+WIDE_HALF = Size(width=660, height=240)
 NARROW = Size(width=360, height=240)
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 26, 28
@@ -81,11 +82,7 @@ def volume_chart(
         f'<svg class="chart" viewBox="0 0 {size.width} {size.height}" role="img" aria-label="{escape(caption)}">',
         f'<text class="unit" x="0" y="12">客户 / {bin_minutes} 分钟</text>',
     ]
-    for value in _ticks(top):
-        parts.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{size.width - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-        )
-        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.0f}</text>')
+    parts += _value_axis(top, y, size)
     parts += _time_axis(start, end, zone, x, size)
     for run in _runs(bins, step_ms):
         middle = [(x(bin_.bin_start + step_ms / 2), bin_) for bin_ in run]
@@ -109,6 +106,73 @@ def volume_chart(
     parts += _markers(markers, start, end, x, size)
     parts.append("</svg>")
     return "".join(parts)
+
+
+def growth_chart(
+    steps: Sequence[tuple[int, int]], end_ms: int, *, unit: str, zone: ZoneInfo, opened: int | None, size: Size
+) -> str:
+    """Draw a number that only changes at known moments, as steps.
+
+    Parameters
+    ----------
+    steps
+        (epoch milliseconds, number), ascending, at least one.
+    end_ms
+        Until when the last number holds.
+    unit
+        Unit of the number.
+    zone
+        Time zone of the axis.
+    opened
+        Moment of opening, marked; None = none.
+    size
+        Drawing size.
+    """
+    start = steps[0][0]
+    end = max(end_ms, steps[-1][0], start + MINUTE_MS)
+    top = _nice_top(max(value for _, value in steps))
+    inner_width = size.width - _LEFT - _RIGHT
+    inner_height = size.height - _TOP - _BOTTOM
+
+    def x(ts_ms: float) -> float:
+        return _LEFT + inner_width * (ts_ms - start) / (end - start)
+
+    def y(value: float) -> float:
+        return _TOP + inner_height * (1 - value / top)
+
+    caption = f"受影响数量从 0 增长到 {steps[-1][1]} {unit}"
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {size.width} {size.height}" role="img" aria-label="{escape(caption)}">',
+        f'<text class="unit" x="0" y="12">{escape(unit)}</text>',
+        *_value_axis(top, y, size),
+        *_time_axis(start, end, zone, x, size),
+    ]
+    corners = [(x(start), y(steps[0][1]))]
+    for ts, value in steps[1:]:
+        corners += [(x(ts), corners[-1][1]), (x(ts), y(value))]
+    corners.append((x(end), corners[-1][1]))
+    outline = " ".join(f"{at:.1f},{height:.1f}" for at, height in corners)
+    base = f"{x(end):.1f},{y(0):.1f} {x(start):.1f},{y(0):.1f}"
+    parts.append(f'<polygon class="band" points="{outline} {base}"/><polyline class="observed" points="{outline}"/>')
+    if opened is not None:
+        at = x(opened)
+        anchor, aside = ("start", at + 4) if at < size.width - 60 else ("end", at - 4)
+        parts.append(
+            f'<g class="marker p1"><line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 4}" y2="{size.height - _BOTTOM}"/></g>'
+            f'<text class="tick" x="{aside:.1f}" y="14" text-anchor="{anchor}">立案</text>'
+        )
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def _value_axis(top: float, y: Callable[[float], float], size: Size) -> list[str]:
+    """Grid lines with their values."""
+    parts = []
+    for value in _ticks(top):
+        at = y(value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{size.width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{value:,.0f}</text>')
+    return parts
 
 
 def _nice_top(value: float) -> float:

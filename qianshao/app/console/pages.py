@@ -91,7 +91,7 @@ def console_app(reader: Reader, *, leads: Mapping[str, Lead], host: str) -> ASGI
 
     async def api_incidents(_: Request) -> Response:
         return _json(
-            {"incidents": [build_card(change, leads.get(change.incident)) for change in reader.scene().incidents]}
+            {"incidents": [build_card([change], leads.get(change.incident)) for change in reader.scene().incidents]}
         )
 
     async def api_incident(request: Request) -> Response:
@@ -99,7 +99,7 @@ def console_app(reader: Reader, *, leads: Mapping[str, Lead], host: str) -> ASGI
         history = reader.history(name)
         if not history:
             return JSONResponse({"error": f"no incident {name!r}; /api/incidents lists them"}, status_code=404)
-        return _json({"card": build_card(history[-1], leads.get(name)), "history": history})
+        return _json({"card": build_card(history, leads.get(name)), "history": history})
 
     async def health(_: Request) -> Response:
         return PlainTextResponse("ok\n")

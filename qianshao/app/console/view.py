@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from qianshao.app import wording
 from qianshao.app.card import Card, Lead, build_card, impact
-from qianshao.app.console.chart import NARROW, WIDE, Marker, Size, volume_chart
+from qianshao.app.console.chart import NARROW, WIDE, WIDE_HALF, Marker, Size, growth_chart, volume_chart
 from qianshao.app.console.headline import headline
 from qianshao.app.console.scene import Scene
 from qianshao.clock import DAY_MS, HOUR_MS, from_rfc3339
@@ -39,7 +39,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview(scene: Scene, leads: Mapping[str, Lead]) -> dict[str, object]:
     """Everything the overview's template shows."""
-    cards = [build_card(change, leads.get(change.incident)) for change in scene.incidents]
+    cards = [build_card([change], leads.get(change.incident)) for change in scene.incidents]
     ongoing = [card for card in cards if card.ongoing]
     past = [card for card in cards if not card.ongoing]
     shown = [bin_ for bin_ in scene.volumes if bin_.bin_start >= scene.now_ms - SHOWN_MS]
@@ -52,6 +52,7 @@ def overview(scene: Scene, leads: Mapping[str, Lead]) -> dict[str, object]:
         "wide": _chart(scene, shown, WIDE, head.text),
         "narrow": _chart(scene, latest, NARROW, head.text),
         "learning": any(bin_.learning for bin_ in shown),
+        "trusted": any(not bin_.learning for bin_ in shown),
         "outside": any(not bin_.learning and not bin_.low <= bin_.customers <= bin_.high for bin_ in shown),
         "ongoing": [_row(card) for card in ongoing],
         "past": [_row(card) for card in past],
@@ -62,7 +63,7 @@ def overview(scene: Scene, leads: Mapping[str, Lead]) -> dict[str, object]:
 
 def incident_page(scene: Scene, history: Sequence[IncidentChange], lead: Lead | None) -> dict[str, object]:
     """Everything the page of one incident shows; `history` ascends by version and is not empty."""
-    card = build_card(history[-1], lead)
+    card = build_card(history, lead)
     figures = [
         Figure(name="客户", value=f"{card.customers:,}", unit="位", note="受影响，去重"),
         Figure(name="设备", value=f"{card.devices:,}", unit="台", note="上报异常"),
@@ -73,6 +74,7 @@ def incident_page(scene: Scene, history: Sequence[IncidentChange], lead: Lead | 
         "asof": asof(scene),
         "card": card,
         "figures": figures,
+        "growth": [_growth(scene, history, size) for size in (WIDE_HALF, NARROW)],
         "timeline": [_step(change) for change in reversed(history)],
         "updated": wording.day_and_clock(card.at),
     }
@@ -119,6 +121,19 @@ def _chart(scene: Scene, shown: Sequence[VolumeBin], size: Size, caption: str) -
         caption=f"来访客户数与正常范围。{caption}",
     )
     # The drawing escapes every text it takes in; nothing else in the templates is marked safe.
+    return Markup(svg)  # noqa: S704
+
+
+def _growth(scene: Scene, history: Sequence[IncidentChange], size: Size) -> Markup:
+    """Draw how many people were known to be hit, from the first trace to now or to the end of the incident."""
+    newest = history[-1]
+    by_device = newest.customers == 0
+    steps = [(from_rfc3339(newest.first_seen), 0)]
+    steps += [(from_rfc3339(change.at), change.devices if by_device else change.customers) for change in history]
+    end = scene.now_ms if newest.status in wording.ONGOING else from_rfc3339(newest.at)
+    opened = None if newest.opened_at is None else from_rfc3339(newest.opened_at)
+    svg = growth_chart(steps, end, unit="台" if by_device else "位", zone=scene.zone, opened=opened, size=size)
+    # As above: numbers and our own words only.
     return Markup(svg)  # noqa: S704
 
 
