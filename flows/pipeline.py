@@ -1,0 +1,448 @@
+"""The dataflow: the order in which reading, understanding, accounting, detecting, deciding and writing happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+from zlib import crc32
+
+import bytewax.operators as op
+import msgspec
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from flows.batch import Emission, Failed, RawBatch, ReadBatch, ShardReport, ShardWork, Slab, Step, StepReport
+from flows.deadletter import Excerpt
+from flows.decode import Rejected, decode
+from flows.intake import Intake
+from flows.state import pack, unpack
+from qianshao.clock import from_rfc3339
+from qianshao.config import Config
+from qianshao.event import DeadLetter, Observation, RawEvent
+from qianshao.finding import Finding
+from qianshao.incident import IncidentChange
+from qianshao.outcome import Outcome, Rollup
+from qianshao.push import Push, Trend
+
+CORE_KEY = "core-228"
+"""Key of intake, root bank and desk. The engine's hash puts it on worker 0 of 2 to 8 workers, where source and sinks
+are: slabs then never travel between processes. Elsewhere only speed would differ."""
+
+ROOT = -1
+"""Shard index of the bank that sees everything."""
+
+SNAPSHOT_VERSION = 1
+
+
+class Labeller(Protocol):
+    """Masks and understands events; one observation for each event, in order."""
+
+    def label(self, events: Sequence[RawEvent], /) -> list[Observation]:
+        """Return one observation for each event."""
+        ...
+
+
+class Stateful(Protocol):
+    """A stage whose whole state is bytes."""
+
+    def snapshot(self) -> bytes:
+        """Write the state."""
+        ...
+
+    def restore(self, data: bytes, /) -> None:
+        """Go on from a snapshot."""
+        ...
+
+
+class BankStage(Stateful, Protocol):
+    """Counts ordered observations and compares them."""
+
+    def advance(self, observations: Sequence[Observation], watermark: int, /) -> tuple[list[Finding], list[Rollup]]:
+        """Count, and decide every tick up to the watermark."""
+        ...
+
+
+class DeskStage(Stateful, Protocol):
+    """Decides what is an incident."""
+
+    def advance(self, findings: Sequence[Finding], watermark: int, /) -> tuple[list[IncidentChange], list[Push]]:
+        """Decide on findings ordered by tick, and let time pass."""
+        ...
+
+
+class TrendStage(Stateful, Protocol):
+    """Keeps the days of every product."""
+
+    def advance(
+        self, observations: Sequence[Observation], watermark: int, incidents: Sequence[IncidentChange], /
+    ) -> list[Trend]:
+        """Count, and close the days that end before the watermark."""
+        ...
+
+
+class Stages(msgspec.Struct, frozen=True):
+    """How each stage is built, in the process where it runs and only there."""
+
+    labeller: Callable[[], Labeller]
+    excerpt: Excerpt
+    bank: Callable[[bool], BankStage]
+    """Takes whether the bank is the root."""
+    desk: Callable[[], DeskStage]
+    trends: Callable[[], TrendStage]
+
+
+class Outside(Protocol):
+    """Both ends of the flow, on the one worker that owns them."""
+
+    def next(self) -> RawBatch | None:
+        """Read the next batch, None at the end or once nothing more shall be read."""
+        ...
+
+    def take(self, emission: Emission | Failed, /) -> None:
+        """Write one outcome to every sink. Never raises: the engine would answer with a panic."""
+        ...
+
+
+def shard_of(line: str, shards: int) -> int:
+    """Return the shard of series that a business line belongs to, the same in every process and version."""
+    return crc32(line.encode()) % shards
+
+
+def understand(batch: RawBatch, labeller: Labeller, excerpt: Excerpt) -> ReadBatch:
+    """Decode, mask and understand one batch; after this nothing raw is left."""
+    events: list[RawEvent] = []
+    positions: list[int] = []
+    letters: list[DeadLetter] = []
+    for position, result in enumerate(decode(batch.lines), batch.first):
+        if type(result) is RawEvent:
+            events.append(result)
+            positions.append(position)
+        elif type(result) is Rejected:
+            letters.append(
+                DeadLetter(
+                    source=batch.source,
+                    position=position,
+                    reason=result.reason,
+                    excerpt=excerpt(batch.lines[position - batch.first]),
+                    kind=result.kind,
+                )
+            )
+    return ReadBatch(
+        partition=batch.partition,
+        sequence=batch.sequence,
+        observations=labeller.label(events) if events else [],
+        positions=positions,
+        letters=letters,
+        fraction=batch.fraction,
+        last=batch.last,
+        failure=batch.failure,
+    )
+
+
+def share_out(slab: Slab, shards: int) -> list[ShardWork]:
+    """Cut a slab into what each shard of series sees: the observations of its business lines, and every step."""
+    works = [ShardWork(sequence=slab.sequence, shard=index, steps=[]) for index in range(shards)]
+    known: dict[str, int] = {}
+    for step in slab.steps:
+        parts: list[list[Observation]] = [[] for _ in range(shards)]
+        for observation in step.counted:
+            line = observation.line
+            if line is not None:
+                shard = known.get(line)
+                if shard is None:
+                    shard = known[line] = shard_of(line, shards)
+                parts[shard].append(observation)
+        for work, part in zip(works, parts, strict=True):
+            work.steps.append(Step(watermark=step.watermark, counted=part))
+    return works
+
+
+class _BankState(msgspec.Struct):
+    shard: int
+    bank: bytes
+
+
+class Counting:
+    """One bank behind its shard."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._shard = ROOT
+        self._bank: BankStage | None = None
+
+    def advance(self, work: Slab | ShardWork) -> ShardReport:
+        """Let the bank of this shard see one slab."""
+        shard = work.shard if isinstance(work, ShardWork) else ROOT
+        bank = self._bank
+        if bank is None:
+            self._shard = shard
+            bank = self._bank = self._stages.bank(shard == ROOT)
+        reports = []
+        for step in work.steps:
+            findings, rollups = bank.advance(step.counted, step.watermark)
+            reports.append(StepReport(findings=findings, rollups=rollups))
+        return ShardReport(
+            sequence=work.sequence, shard=shard, steps=reports, slab=None if isinstance(work, ShardWork) else work
+        )
+
+    def snapshot(self) -> bytes:
+        """Write which shard this is, and its bank."""
+        bank = b"" if self._bank is None else self._bank.snapshot()
+        return pack("counting", SNAPSHOT_VERSION, _BankState(self._shard, bank))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        state = unpack(data, "counting", SNAPSHOT_VERSION, _BankState)
+        self._shard = state.shard
+        self._bank = self._stages.bank(state.shard == ROOT)
+        if state.bank:
+            self._bank.restore(state.bank)
+
+
+class _DecidingState(msgspec.Struct):
+    waiting: list[ShardReport]
+    expected: int
+    desk: bytes
+    trends: bytes
+
+
+class Deciding:
+    """Gathers what every shard says about a slab, and lets the desk decide on all of it at once."""
+
+    def __init__(self, stages: Stages, shards: int) -> None:
+        self._reports_per_slab = shards + 1
+        self._waiting: dict[int, list[ShardReport]] = {}
+        self._expected = 0
+        self._desk = stages.desk()
+        self._trends = stages.trends()
+
+    def gather(self, report: ShardReport) -> list[Emission]:
+        """Take one report; return the outcomes that are now complete, in order."""
+        self._waiting.setdefault(report.sequence, []).append(report)
+        emissions = []
+        while len(self._waiting.get(self._expected, ())) == self._reports_per_slab:
+            emissions.append(self._decide(self._waiting.pop(self._expected)))
+            self._expected += 1
+        return emissions
+
+    def _decide(self, reports: list[ShardReport]) -> Emission:
+        reports.sort(key=lambda report: report.shard)
+        slab = reports[0].slab
+        assert slab is not None  # the root sorts first and brings the slab
+        outcome = Outcome(
+            sequence=slab.sequence,
+            watermark=slab.watermark,
+            late=slab.late,
+            deadletters=slab.letters,
+            tallies=slab.tallies,
+            final=slab.final,
+        )
+        for place, step in enumerate(slab.steps):
+            parts = [report.steps[place] for report in reports]
+            findings = [finding for part in parts for finding in part.findings]
+            findings.sort(key=_finding_order)
+            incidents, pushes = self._desk.advance(findings, step.watermark)
+            incidents.sort(key=_change_order)
+            outcome.counted += step.counted
+            outcome.rollups += [rollup for part in parts for rollup in part.rollups]
+            outcome.incidents += incidents
+            outcome.pushes += pushes
+            outcome.trends += self._trends.advance(step.counted, step.watermark, incidents)
+        outcome.counted += slab.beyond
+        return Emission(outcome=outcome, fraction=slab.fraction, stopped=slab.stopped, failures=slab.failures)
+
+    def snapshot(self) -> bytes:
+        """Write desk, trends and the reports that still wait for others."""
+        waiting = [report for reports in self._waiting.values() for report in reports]
+        state = _DecidingState(waiting, self._expected, self._desk.snapshot(), self._trends.snapshot())
+        return pack("deciding", SNAPSHOT_VERSION, state)
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        state = unpack(data, "deciding", SNAPSHOT_VERSION, _DecidingState)
+        self._expected = state.expected
+        for report in state.waiting:
+            self._waiting.setdefault(report.sequence, []).append(report)
+        self._desk.restore(state.desk)
+        self._trends.restore(state.trends)
+
+
+def _finding_order(finding: Finding) -> tuple[int, object, str]:
+    return finding.tick, finding.series, finding.kind
+
+
+def _change_order(change: IncidentChange) -> tuple[int, str, int]:
+    return from_rfc3339(change.at), change.incident, change.version
+
+
+V = TypeVar("V")
+W = TypeVar("W")
+
+
+def guarded(handle: Callable[[V], Iterable[W]]) -> Callable[[V | Failed], list[W | Failed]]:
+    """Pass failures on, and turn what `handle` raises into one."""
+
+    def run(value: V | Failed) -> list[W | Failed]:
+        if isinstance(value, Failed):
+            return [value]
+        try:
+            return list(handle(value))
+        except Exception as error:  # noqa: BLE001 - the engine would panic; the owner of the outside raises it instead
+            return [Failed.of(error)]
+
+    return run
+
+
+class _Stage(op.StatefulBatchLogic[V | Failed, W | Failed, bytes | None]):
+    """Lends a stage to the engine: values in, values out, bytes as state."""
+
+    def __init__(self, handle: Callable[[V], Iterable[W]], snapshot: Callable[[], bytes] | None) -> None:
+        self._handle = guarded(handle)
+        self._snapshot = snapshot
+
+    def on_batch(self, values: list[V | Failed]) -> tuple[Iterable[W | Failed], bool]:
+        return [result for value in values for result in self._handle(value)], op.StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> bytes | None:
+        return None if self._snapshot is None else self._snapshot()
+
+
+class _Partition(StatefulSourcePartition[RawBatch, None]):
+    def __init__(self, outside: Outside, batches: int) -> None:
+        self._outside = outside
+        self._batches = batches
+
+    def next_batch(self) -> list[RawBatch]:
+        read: list[RawBatch] = []
+        while len(read) < self._batches and (batch := self._outside.next()) is not None:
+            read.append(batch)
+        if not read:
+            raise StopIteration
+        return read
+
+    def snapshot(self) -> None:
+        return None
+
+
+class _Input(FixedPartitionedSource[RawBatch, None]):
+    """One reader, on the worker that owns the outside."""
+
+    def __init__(self, outside: Outside | None, batches: int) -> None:
+        self._outside = outside
+        self._batches = batches
+
+    def list_parts(self) -> list[str]:
+        return [] if self._outside is None else ["input"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
+        assert self._outside is not None  # only its owner lists the part
+        return _Partition(self._outside, self._batches)
+
+
+class _OutputPartition(StatefulSinkPartition[Emission | Failed, None]):
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def write_batch(self, values: list[Emission | Failed]) -> None:
+        for value in values:
+            self._outside.take(value)
+
+    def snapshot(self) -> None:
+        return None
+
+
+class _Output(FixedPartitionedSink[Emission | Failed, None]):
+    """One writer, on the worker that owns the outside."""
+
+    def __init__(self, outside: Outside | None) -> None:
+        self._outside = outside
+
+    def list_parts(self) -> list[str]:
+        return [] if self._outside is None else ["output"]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _OutputPartition:
+        assert self._outside is not None  # only its owner lists the part
+        return _OutputPartition(self._outside)
+
+
+def build_flow(
+    outside: Outside | None, sources: Sequence[str], stages: Stages, config: Config, *, workers: int, durable: bool
+) -> Dataflow:
+    """Put the dataflow together.
+
+    Parameters
+    ----------
+    outside
+        Input and sinks on the worker that owns them; None on every other.
+    sources
+        Names of the partitions of the input, the same on every worker.
+    stages
+        How the stages are built.
+    config
+        Settings; `pipeline` changes speed and memory only.
+    workers
+        Number of workers in all. With one, nothing is ever copied.
+    durable
+        Whether stages are asked for snapshots. The engine asks at every epoch even when it keeps none, so a replay,
+        which starts over anyway, says False.
+
+    Notes
+    -----
+    Built in every process of a cluster alike; stages are made lazily where their key lives.
+    """
+    shards = config.pipeline.shards
+    labellers: list[Labeller] = []
+
+    def read(batch: RawBatch) -> list[ReadBatch]:
+        if not labellers:
+            labellers.append(stages.labeller())
+        return [understand(batch, labellers[0], stages.excerpt)]
+
+    understand_guarded = guarded(read)
+
+    def intake(resumed: bytes | None) -> _Stage[ReadBatch, Slab]:
+        stage = Intake(sources, config.service, stages.excerpt)
+        if resumed is not None:
+            stage.restore(resumed)
+
+        def handle(batch: ReadBatch) -> list[Slab]:
+            stage.accept(batch)
+            slab = stage.cut()
+            return [] if slab is None else [slab]
+
+        return _Stage(handle, stage.snapshot if durable else None)
+
+    def fan_out(item: tuple[str, Slab | Failed]) -> list[tuple[str, Slab | ShardWork | Failed]]:
+        slab = item[1]
+        if isinstance(slab, Failed):
+            return [item]
+        return [(CORE_KEY, slab), *((f"line-{work.shard}", work) for work in share_out(slab, shards))]
+
+    def bank(resumed: bytes | None) -> _Stage[Slab | ShardWork, ShardReport]:
+        stage = Counting(stages)
+        if resumed is not None:
+            stage.restore(resumed)
+        return _Stage(lambda work: [stage.advance(work)], stage.snapshot if durable else None)
+
+    def desk(resumed: bytes | None) -> _Stage[ShardReport, Emission]:
+        stage = Deciding(stages, shards)
+        if resumed is not None:
+            stage.restore(resumed)
+        return _Stage(stage.gather, stage.snapshot if durable else None)
+
+    flow = Dataflow("qianshao")
+    batches_at_once = max(1, 256 // config.pipeline.batch_size)
+    lines = op.input("read", flow, _Input(outside, batches_at_once))
+    if workers > 1:
+        lines = op.redistribute("spread", lines)
+    understood = op.flat_map(
+        "understand", lines, lambda batch: [(CORE_KEY, each) for each in understand_guarded(batch)]
+    )
+    slabs = op.stateful_batch("intake", understood, intake)
+    work = op.flat_map("share", slabs, fan_out)
+    reports = op.stateful_batch("bank", work, bank)
+    gathered = op.map("gather", reports, lambda item: (CORE_KEY, item[1]))
+    emissions = op.stateful_batch("desk", gathered, desk)
+    op.output("write", emissions, _Output(outside))
+    return flow

@@ -1,0 +1,38 @@
+"""The product's own stages, as every process of a flow builds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detectors.bank import Bank
+from detectors.calendar import Calendar
+from detectors.trends import TrendBook
+from flows.pipeline import Stages
+from models.masking import mask_excerpt
+from models.understanding import Understanding
+from qianshao.clock import MINUTE_MS, SECOND_MS
+from qianshao.config import Config, pseudonym_key
+from qianshao.desk.desk import Desk
+
+
+def product_stages(config: Config, calendar: Path | None) -> Stages:
+    """Return how this process builds its stages; models are loaded when the first batch comes.
+
+    Raises
+    ------
+    ConfigError
+        If the pseudonym key cannot be read.
+    InputError
+        If the calendar cannot be read.
+    """
+    key, _ = pseudonym_key(config)
+    zone = config.service.zone
+    planned = Calendar.empty(zone) if calendar is None else Calendar.read(calendar, zone)
+    decision_ms = config.service.decision_seconds * SECOND_MS
+    return Stages(
+        labeller=lambda: Understanding(key),
+        excerpt=mask_excerpt,
+        bank=lambda root: Bank(config.detection, root=root, decision_ms=decision_ms, zone=zone, calendar=planned),
+        desk=lambda: Desk(config),
+        trends=lambda: TrendBook(zone, config.service.allowed_lateness_minutes * MINUTE_MS),
+    )

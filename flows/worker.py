@@ -1,0 +1,77 @@
+"""Another process of a cluster: it understands and counts, and owns nothing outside."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from bytewax._bytewax import cluster_main, run_main
+from bytewax.dataflow import Dataflow
+
+from flows.pipeline import Stages, build_flow
+from qianshao.config import Config
+
+MakeStages = Callable[[Config, Path | None], Stages]
+"""Builds the stages in whichever process calls it, from the configuration and the calendar's path."""
+
+EPOCH = timedelta(seconds=1)
+"""How far the reader may run ahead of the slowest worker."""
+
+READY = b"ready\n"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker process needs to build the same flow as the first one."""
+
+    index: int
+    addresses: list[str]
+    sources: tuple[str, ...]
+    config: Config
+    calendar: Path | None
+    make_stages: MakeStages
+
+
+def run_flow(flow: Dataflow, addresses: Sequence[str], index: int) -> None:
+    """Run this process's part of a flow until the whole of it has ended; with one address or none, all of it."""
+    if len(addresses) < 2:
+        run_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
+    else:
+        cluster_main(flow, list(addresses), index, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Take a `Job` from standard input, say that it is understood, and run until the flow has ended.
+
+    Standard input stays open as long as the first process lives; when it ends, so does this one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
+    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one, not from disk
+    flow = build_flow(
+        None,
+        job.sources,
+        job.make_stages(job.config, job.calendar),
+        job.config,
+        workers=len(job.addresses),
+        durable=False,
+    )
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    run_flow(flow, job.addresses, job.index)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
