@@ -20,8 +20,8 @@ import msgspec
 from flows.pipeline import BankStage, DeskStage, Labeller, Stages, Stateful, TrendStage
 from flows.replay import OutcomeSink, run_replay
 from flows.sources.world import write_world
+from flows.stages import product_stages
 from qianshao.app.rehearsal import check, open_sinks
-from qianshao.app.stages import make_stages
 from qianshao.clock import MINUTE_MS, from_rfc3339
 from qianshao.config import Config
 from qianshao.errors import QianshaoError
@@ -308,7 +308,7 @@ def stage_shares(path: Path, out: Path) -> dict[str, float]:
     clock = _Clock()
 
     def timed(config: Config, calendar: Path | None) -> Stages:
-        stages = make_stages(config, calendar)
+        stages = product_stages(config, calendar)
         return Stages(
             labeller=lambda: _TimedLabeller(stages.labeller(), clock),
             excerpt=stages.excerpt,

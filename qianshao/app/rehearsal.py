@@ -15,7 +15,6 @@ from flows.sources.replay import check_inputs
 from qianshao.app.card import Lead
 from qianshao.app.report import Comparison, as_mapping, compare, leads, rule_events, summary_figures
 from qianshao.app.scoring import Truth, read_changes, read_truth
-from qianshao.app.stages import make_stages
 from qianshao.config import Config, load_config, pseudonym_key
 from qianshao.errors import OutputError, UnreadableInputError
 from qianshao.incident import IncidentChange
@@ -167,7 +166,6 @@ def rehearse(order: Order, observe: Observe) -> Rehearsal:
             calendar=order.calendar,
             workers=order.workers,
             make_sinks=functools.partial(open_sinks, order),
-            make_stages=make_stages,
             observe=note,
         )
     except UnreadableInputError as error:
