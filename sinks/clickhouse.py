@@ -60,6 +60,13 @@ class _Engine:
                 self._client: Client = clickhouse_connect.get_client(
                     interface="chdb", path=str(path), settings=dict(_SETTINGS)
                 )
+        except StoreError as error:
+            self._lock_file.close()
+            if "already initialized with path" in str(error):
+                raise StoreError(
+                    f"store {path}: this process has another store open; close that one first, the engine holds one"
+                ) from None
+            raise
         except BaseException:
             self._lock_file.close()
             raise

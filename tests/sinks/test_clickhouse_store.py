@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -262,6 +265,54 @@ def test_a_second_opening_of_a_folder_is_refused_in_words(store: Store, tmp_path
     other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert other.returncode == 1
     assert "it is open elsewhere; one process owns a store" in other.stderr
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import msgspec
+from qianshao.outcome import Outcome
+from sinks.clickhouse import Store
+store = Store(Path(sys.argv[1]))
+outcomes = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[Outcome])
+store.write(outcomes[0])
+store.flush()
+store.write(outcomes[1])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_flushed_survives_a_kill_and_the_retry_adds_nothing(tmp_path: Path, make: Any) -> None:
+    path = tmp_path / "store"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path)], input=msgspec.msgpack.encode(make.outcomes()), check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    store = Store(path)
+    assert queries.events(store).id.tolist() == [event.id for event in make.outcomes()[0].counted]
+    for outcome in make.outcomes():
+        store.write(outcome)
+    assert store.select("SELECT count(), uniqExact(id) FROM events FINAL") == [(15, 15)]
+    assert [tally.read for tally in queries.tallies(store)] == [18]
+    store.close()
+
+
+def test_one_thread_reads_while_another_writes(store: Store, make: Any) -> None:
+    def write() -> None:
+        for number in range(50):
+            store.write(Outcome(sequence=number, watermark=1, counted=[make.observation(number)]))
+
+    with ThreadPoolExecutor(1) as other:
+        writing = other.submit(write)
+        lengths = [len(queries.events(store).id) for _ in range(5)]
+        writing.result()
+    assert lengths == sorted(lengths)
+    assert len(queries.events(store).id) == 50
+
+
+def test_one_process_opens_one_store_at_a_time_and_says_so(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="this process has another store open"):
+        Store(tmp_path / "another")
 
 
 def test_a_path_that_cannot_be_a_store_is_refused_in_words(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qianshao.errors import OutputError, StoreError
 from qianshao.incident import IncidentChange
@@ -90,6 +92,33 @@ def test_a_retry_cut_into_other_outcomes_adds_nothing(tmp_path: Path, make: Any)
     sink.write(joined)
     sink.close()
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_rewind_and_any_restart_leave_the_same_bytes(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, make: Any
+) -> None:
+    def files(folder: Path) -> dict[str, bytes]:
+        return {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+
+    whole = tmp_path_factory.mktemp("whole")
+    sink = JsonLines(whole, make.zone)
+    for outcome in make.outcomes():
+        sink.write(outcome)
+    sink.close()
+
+    folder = tmp_path_factory.mktemp("retried")
+    sink = JsonLines(folder, make.zone)
+    for step, outcome in enumerate(make.outcomes()):
+        sink.write(outcome)
+        if data.draw(st.booleans(), label="restart"):
+            sink.close()
+            sink = JsonLines(folder, make.zone)
+        for again in make.outcomes()[data.draw(st.integers(0, step + 1), label="rewind to") : step + 1]:
+            sink.write(again)
+    sink.close()
+    assert files(folder) == files(whole)
 
 
 @pytest.fixture
