@@ -86,7 +86,7 @@ class Feeling(NamedTuple):
 
 
 _CODE = re.compile(
-    r"(?<![A-Za-z0-9\-])(?:[Ee][Rr][Rr]?[-_ ]?[0-9]{1,5}|[EWFewf][0-9]{2,5}|[A-Z]{1,2}[0-9]{3,5})(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9\-])(?:[Ee][Rr][Rr]?[-_ ]?[0-9]{1,5}|[EWFewf][0-9]{2,5})(?![A-Za-z0-9])"
     r"|(?<=[码错报示])[:： 是]{0,2}([A-Za-z]{1,3}-?[0-9]{1,5})(?![A-Za-z0-9])"
 )
 _CLAUSE_END = re.compile(r"[，。！？；,.!?;…\s]")
@@ -97,6 +97,7 @@ _DENIED = re.compile(
 _ASKED = re.compile(r"[^，。！；,!;\s]{0,6}?(?:吗|嘛|么(?!办|处理|回事)|吧|没有?(?=[?？]|$)|不(?=[?？]|$))")
 _STILL_ASSERTED = re.compile(r"怎么|咋|为什么|凭什么|谁负责|管不管|赔|知道吗|懂吗|你们看")
 _FIGURATIVE = re.compile(r"[辣头好棒美糖盐酱]|性")
+_INQUIRED = re.compile(r"吗|嘛")
 _WOULD = re.compile(r"[会能]$")
 
 
@@ -170,10 +171,12 @@ class Lexicon:
         found = [
             (start, value)
             for start, end, value in self._faults.find(text)
-            if not _denied(text, start) and not (_WOULD.search(text, 0, start) and _ASKED.match(text, end))
+            if not _denied(text, start) and _INQUIRED.match(text, end) is None and not _would(text, start, end)
         ]
-        for match in _CODE.finditer(text):
-            found.append((match.start(), (match.group(1) or match.group()).upper().replace(" ", "")))
+        found += [
+            (match.start(), (match.group(1) or match.group()).upper().replace(" ", ""))
+            for match in _CODE.finditer(text)
+        ]
         if not found:
             return ()
         found.sort()
@@ -198,7 +201,7 @@ class Lexicon:
         return ""
 
     def feeling(self, text: str) -> Feeling:
-        """Weigh the words of feeling of a text: negation turns, degree weights, thanks beside a complaint is sarcasm."""
+        """Weigh the words of feeling: negation turns, degree weights, thanks beside a complaint is sarcasm."""
         score = 0.0
         positive = negative = thanks = 0
         negated_at = degree_at = -10
@@ -234,6 +237,10 @@ class Lexicon:
 
 def _denied(text: str, start: int) -> bool:
     return start > 0 and _DENIED.search(text[max(0, start - 8) : start]) is not None
+
+
+def _would(text: str, start: int, end: int) -> bool:
+    return _WOULD.search(text[max(0, start - 1) : start]) is not None and _ASKED.match(text, end) is not None
 
 
 def _tail(text: str, end: int) -> str:

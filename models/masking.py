@@ -35,17 +35,20 @@ _MAX_EXTRA_DEPTH = 8
 
 _SPOKEN = "零〇一二三四五六七八九幺两洞拐"
 _DIGIT = f"0-9{_SPOKEN}"
-_FILLER = r"(?:[ \-_.·,，、~—()（）+/:：*|]|呃|啊|嗯|哦|喂|诶|额|然后|那个|这个|就是)"
+_FILLER = r"(?:[ \-_.·,，、~—()（）+/:：*|]|[呃啊嗯哦喂诶额哎唉对得]|然后|那个|这个|就是说|就是|你好|您好|是吧)"
 _SAID = str.maketrans(_SPOKEN, "00123456789" + "1207")
 _RUN = re.compile(
     rf"(?:(?<![A-Za-z0-9])[A-Za-z]{{1,3}}[-_]?)?[{_DIGIT}](?:{_FILLER}{{0,3}}[{_DIGIT}]){{6,}}"
     rf"(?:{_FILLER}{{0,2}}[xX](?![A-Za-z0-9]))?"
 )
+_PLUS = re.compile(rf"\+(?={PHONE})")
 _GROUP = re.compile(f"[{_DIGIT}]+|[xX](?=$)")
 _LETTERS = re.compile(r"[A-Za-z]{1,3}(?=[-_]?[^A-Za-z])")
 _LONGEST = 21
 _MOBILE = re.compile(r"(?:0?0?86|0)?1[3-9][0-9]{9}")
 _FIXED = re.compile(r"(?:86)?0(?:10|2[0-9]|[3-9][0-9]{2})[2-8][0-9]{6,7}|[48]00[0-9]{7}")
+_RESIDENT_SHAPE = re.compile(r"[1-8][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-9]{3}[0-9xX]")
+_COUNTED = re.compile(r"\s?[元块万米克斤平人个]")
 _DATE = re.compile(r"(?:19|20)[0-9]{2}[-/. ]?(?:0[1-9]|1[0-2]|[1-9])[-/. ]?[0-3]?[0-9](?:[ :.,-]{1,2}[0-9]{1,6}){0,4}")
 _CUE_WINDOW = 12
 _CUES = (
@@ -55,8 +58,10 @@ _CUES = (
     (DEVICE, re.compile(r"设备|序列号|机身|imei|mac|serial|\bsn\b|s/n|dev(?:ice)?\b|编号", re.I)),
     (ACCOUNT, re.compile(r"账号|帐号|账户|帐户|用户|会员|qq|user|uid|account|login", re.I)),
     (ORDER, re.compile(r"订单|定单|单号|运单|快递|工单|流水|票号|取件码|order|trace|ticket", re.I)),
-    (PHONE, re.compile(r"电话|手机|号码|联系方式|联系|拨打|打给|tel|phone|mobile|call", re.I)),
+    (PHONE, re.compile(r"电话|手机|联系|拨打|打给|打这个号|tel|phone|mobile|call", re.I)),
 )
+# A bare 号码 says nothing when a more telling cue stands before it (身份证号码).
+_WEAK_CUE = "号码"
 _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]+ ?@ ?[A-Za-z0-9\-]{1,63}(?: ?[.。] ?[A-Za-z0-9\-]{1,63}){1,4}"
 )
@@ -86,7 +91,7 @@ _CUED = tuple(
         (ORDER, r"订单|定单|单号|运单|快递单?|工单|流水号?|票号|取件码", r"(?=[a-z\-]*[0-9])[a-z0-9][a-z0-9\-]{5,40}"),
     )
 )
-_PASSWORD_LIKE_DATE = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
+_ISO_DATE = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
 _MIXED = re.compile(
     r"(?<![A-Za-z0-9_\-])(?=[A-Za-z_\-]*[0-9])(?=[0-9_\-]*[A-Za-z])[A-Za-z0-9_\-]{8,64}(?![A-Za-z0-9_\-])"
 )
@@ -105,6 +110,7 @@ _ADDRESS_REGION = re.compile(
     rf"(?:省|自治区|(?<![城超夜门])市)[{_HAN}]{{1,6}}?[市区县旗州](?:[{_HAN}]{{1,5}}?[区县市])?"
     rf"(?:[{_HAN}]{{1,9}}?(?:路|街道|街|镇|乡|大道|村|小区|花园))?"
 )
+_REGION_NAME = re.compile(rf"[{_HAN}]{{2}}")
 _ADDRESS_LEFT = 28
 _ADDRESS_STOP = re.compile(
     r"在|到|是|给|的|了|吗|寄|送|住|从|去|我|你|[改换]成|地址|为|帮|请|[^\u4e00-\u9fff0-9A-Za-z\-]"
@@ -133,7 +139,8 @@ _GATE = re.compile(
     r"|先生|女士|小姐|同学|微信|威信|薇信|[vV]信|[wW]e[iC]|wxid|[vV][xX]|[wW][xX]|地址|住址|省|市|自治区|[A-Za-z0-9_\-]{28}"
 )
 _GATE_STRICT = re.compile(
-    rf"[0-9]{{2}}|@|[{_SPOKEN}]{_FILLER}?[{_SPOKEN}]|[0-9][ \-][0-9]|[A-Za-z0-9_\-]{{28}}|wxid_|号|室|[:-][0-9A-Fa-f]{{2}}[:-]"
+    rf"[0-9]{{2}}|@|[{_SPOKEN}]{_FILLER}?[{_SPOKEN}]|[0-9][ \-][0-9]|[A-Za-z0-9_\-]{{28}}|wxid_|号|室"
+    r"|[:-][0-9A-Fa-f]{2}[:-]"
 )
 
 _SENSITIVE_KEY = re.compile(
@@ -170,18 +177,26 @@ def _is_resident_id(digits: str) -> bool:
     return True
 
 
-def _number_kind(digits: str, cue: str, grouped: bool) -> str:
+def _number_kind(digits: str, cue: str, groups: int, first: int) -> str:
     """Name the identifier that a whole number is, '' if it is none beyond doubt."""
     size = len(digits)
     if 11 <= size <= 15 and _MOBILE.fullmatch(digits) is not None:
         return PHONE
-    if size == 18 and (cue == RESIDENT or _is_resident_id(digits.upper())):
+    if size == 18 and (
+        cue == RESIDENT
+        or (1 < groups <= 4 and _RESIDENT_SHAPE.fullmatch(digits) is not None)
+        or _is_resident_id(digits.upper())
+    ):
         return RESIDENT
     if size == 15 and cue == RESIDENT:
         return RESIDENT
     if 10 <= size <= 14 and _FIXED.fullmatch(digits) is not None:
         return LANDLINE
-    if 12 <= size <= 19 and digits.isdecimal() and (cue == CARD or (grouped and size >= 15 and luhn.is_valid(digits))):
+    if (
+        12 <= size <= 19
+        and digits.isdecimal()
+        and (cue == CARD or (groups >= 4 and first == 4 and size >= 15 and luhn.is_valid(digits)))
+    ):
         return CARD
     return ""
 
@@ -194,7 +209,7 @@ def _cue_before(text: str, start: int) -> str:
         for found in cue.finditer(window):
             if found.end() > best:
                 best, nearest = found.end(), token
-    return nearest
+    return nearest or (PHONE if _WEAK_CUE in window else "")
 
 
 def _mask_run(match: re.Match[str], strict: bool) -> str:
@@ -204,7 +219,9 @@ def _mask_run(match: re.Match[str], strict: bool) -> str:
     offset = 0 if letters is None else letters.end()
     groups = [(found.start(), found.end()) for found in _GROUP.finditer(run, offset)]
     said = [run[start:end].translate(_SAID) for start, end in groups]
-    cue = _cue_before(match.string, match.start())
+    cue = _cue_before(match.string, match.start() + offset)
+    if letters is not None and cue in ("", ORDER) and not strict:
+        return ORDER
     pieces: list[str] = []
     done = index = 0
     while index < len(groups):
@@ -216,7 +233,7 @@ def _mask_run(match: re.Match[str], strict: bool) -> str:
                 break
             joins.append(joined)
         for count in range(len(joins), 0, -1):
-            kind = _number_kind(joins[count - 1], cue, 4 <= count <= 5 and len(said[index]) == 4)
+            kind = _number_kind(joins[count - 1], cue, count, len(said[index]))
             if kind:
                 taken = count
                 break
@@ -235,15 +252,16 @@ def _mask_run(match: re.Match[str], strict: bool) -> str:
         return run
     total = sum(map(len, said))
     spoken = sum(1 for character in run if character in _SPOKEN)
+    if total <= 8 and _COUNTED.match(match.string, match.end()) is not None:
+        return run
     if cue == PHONE:
         return run[:offset] + (PHONE if "".join(said).startswith("1") else LANDLINE)
     if cue:
         return cue if cue != CARD or total >= 10 else run
-    if letters is not None:
-        return ORDER
-    if spoken >= 3 and len(set("".join(said))) > 2:
+    if (spoken >= 3 or 0 < spoken < total) and len(set("".join(said))) > 2:
         return ACCOUNT
-    return ORDER if max(map(len, said)) >= 10 else run
+    in_fours = len(said) >= 3 and all(len(part) == 4 for part in said[:-1])
+    return ORDER if in_fours or max(map(len, said)) >= 10 else run
 
 
 def _mask_run_fully(match: re.Match[str]) -> str:
@@ -256,7 +274,7 @@ def _mask_run_strictly(match: re.Match[str]) -> str:
 
 def _mask_mixed(match: re.Match[str]) -> str:
     word = match.group()
-    return ACCOUNT if sum(map(str.isdigit, word)) >= _MIXED_DIGITS and not _PASSWORD_LIKE_DATE.match(word) else word
+    return ACCOUNT if sum(map(str.isdigit, word)) >= _MIXED_DIGITS and not _ISO_DATE.match(word) else word
 
 
 def _keep_cue(token: str) -> str:
@@ -274,7 +292,7 @@ def _mask_addresses(text: str) -> str:
             left = max(done, found.start() - _ADDRESS_LEFT)
             for stop in _ADDRESS_STOP.finditer(text, left, found.start()):
                 left = stop.end()
-            if pattern is _ADDRESS_REGION and found.start() - left < 2:
+            if pattern is _ADDRESS_REGION and _REGION_NAME.match(text, left, found.start()) is None:
                 continue
             pieces.append(text[done:left])
             pieces.append(ADDRESS)
@@ -297,7 +315,7 @@ def mask_normalised(text: str) -> str:
     text = _MAC.sub(DEVICE, _OPENID.sub(ACCOUNT, text))
     text = _PLATE.sub(PLATE, text)
     text = _mask_addresses(text)
-    text = _RUN.sub(_mask_run_fully, text)
+    text = _PLUS.sub("", _RUN.sub(_mask_run_fully, text))
     for token, pattern in _CUED:
         text = pattern.sub(_keep_cue(token), text)
     text = _MIXED.sub(_mask_mixed, text)

@@ -24,7 +24,7 @@ BITS = 14
 
 
 def corpus_fingerprint(lexicon: Lexicon) -> str:
-    """Return the SHA-256 over every row that the layers are fitted on: it names the corpus and the taxonomy together."""
+    """Return the SHA-256 over every row that the layers are fitted on: it names corpus and taxonomy together."""
     digest = hashlib.sha256()
     for row in (*topic_rows(lexicon), *sentiment_rows(lexicon)):
         digest.update(f"{row.label}\t{row.text}\n".encode())
@@ -52,12 +52,9 @@ def write_seed(path: Path) -> None:
     arrays: dict[str, NDArray[np.generic]] = {}
     topic_labels, topic_weights, topic_bias = _fit(topic_rows(lexicon), tokeniser, 10.0)
     labels, weights, bias = _fit(sentiment_rows(lexicon), tokeniser, 3.0)
-    positive, negative = labels.index("positive"), labels.index("negative")
-    # One number is enough: how much more positive than negative a text is.
-    margin = (weights[:, positive] - weights[:, negative])[:, None]
     for task, names, layer, offset in (
         ("topic", topic_labels, topic_weights, topic_bias),
-        ("sentiment", ("positive",), margin, np.array([bias[positive] - bias[negative]])),
+        ("sentiment", labels, weights, bias),
     ):
         quantised, scale = quantise(layer)
         arrays[f"{task}_labels"] = np.array(names)

@@ -28,8 +28,8 @@ MAX_TOKENS = 200
 class Tokeniser:
     """Cut texts into content words.
 
-    Both tokenizers are given the same domain words. jieba's dictionary (0.6 s) is only read when the first text needs it,
-    and never through its cache file in the shared temporary folder.
+    Both tokenizers are given the same domain words. jieba's dictionary (0.6 s) is only read when the first text needs
+    it, and never through its cache file in the shared temporary folder.
     """
 
     def __init__(self, lexicon: Lexicon) -> None:
@@ -61,7 +61,7 @@ class Tokeniser:
         return list(self.reference().cut(text))
 
     def words(self, text: str) -> list[str]:
-        """Cut a text, keeping models, versions and codes (`X2 Pro`, `v3.2.1`, `E207`, `Wi-Fi`) whole; masks are left out."""
+        """Cut a text, keeping `X2 Pro`, `v3.2.1`, `E207` and `Wi-Fi` whole; masks are left out."""
         text = _MASK_OR_EMOTE.sub(" ", text)
         whole = [(match.start(), match.end()) for match in _WHOLE.finditer(text)]
         if not whole:

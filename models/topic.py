@@ -1,4 +1,4 @@
-"""Service topic of customers' texts: cue words of the taxonomy and a linear layer vote; without a clear winner, none."""
+"""Service topic of customers' texts: cue words and a linear layer vote; without a clear winner, none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_small_talk(text: str) -> bool:
 class TopicModel:
     """Topic of each text of a batch, with a confidence between 0 and 1.
 
-    The linear layer was fitted on texts that the project wrote itself; its classes are those of the taxonomy that it was
+    The linear layer was fitted on texts that the project wrote itself; its classes are those of the taxonomy it was
     fitted with, and '' for everything else. With another taxonomy the layer's classes that still exist are used and the
     rest rests on cue words alone. It fails on faults told in a way that neither cues nor layer know: it abstains there.
     """

@@ -26,7 +26,6 @@ from models.tokens import Tokeniser
 from models.topic import TopicModel
 from qianshao.event import Observation, RawEvent
 
-
 _CACHE_LIMIT = 20_000
 _CACHED_CHARS = 100
 
