@@ -14,6 +14,7 @@ from flows.sources.world.speech import (
     AGENT_OPEN,
     AGENT_TALK,
     BOT,
+    DETAIL,
     FOLLOW,
     GRAMMAR,
     GREETINGS,
@@ -181,9 +182,9 @@ class Contacts:
                 pool = script.says if named and (turn == 0 or u < 0.2) else VAGUE
             template = pool[int(rng.random() * len(pool))]
             text = say(rng, template, slots)
-            if turn == 0 and rng.random() < 0.12:
-                pool = FOLLOW if rng.random() < 0.6 else VAGUE
-                text += "，" + say(rng, pool[int(rng.random() * len(pool))], slots)
+            if pool is not FOLLOW:
+                while rng.random() < 0.4:
+                    text += "，" + say(rng, DETAIL[int(rng.random() * len(DETAIL))], slots)
             turns.append(write_like_a_customer(rng, text, traditional=traditional, typed=channel != "hotline"))
         return turns
 

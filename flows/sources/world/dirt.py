@@ -37,8 +37,8 @@ FAULTS: tuple[tuple[str, float], ...] = (
     ("no_offset", 0.02),
     ("invalid_utf8", 0.03),
     ("nul", 0.03),
-    ("overlong", 0.005),
-    ("extra_fields", 0.055),
+    ("overlong", 0.01),
+    ("extra_fields", 0.05),
 )
 _FAULT = Weighted(FAULTS)
 _TS = re.compile(rb'"ts":("[^"]*"|\d+)')
@@ -101,7 +101,10 @@ def _damage(rng: Random, record: Record, fault: str) -> bytes:
         at = rng.randint(2, len(data) - 2)
         return data[:at] + b"\x00" + data[at:]
     if fault == "overlong":
-        return _TEXT.sub(lambda match: match.group() + "长".encode() * 20_001, data, count=1)
+        long = "长".encode() * 20_001
+        if _TEXT.search(data) is None:
+            return data[:-1] + b',"text":"' + long + b'"}'
+        return _TEXT.sub(lambda match: match.group() + long, data, count=1)
     if fault == "extra_fields":
         return (
             data[:-1]

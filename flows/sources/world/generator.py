@@ -34,7 +34,7 @@ DEFAULT_START = datetime(2026, 3, 2, tzinfo=SHANGHAI)
 
 CONTACTS_PER_EVENT = 0.132
 DEVICE_LOGS_PER_EVENT = 0.34
-TROUBLE_SHARE = 0.09
+TROUBLE_SHARE = 0.13
 """Share of ordinary contacts that are a single case of what incidents are made of."""
 PROMOTED_TOPICS = ("offers", "progress", "paying", "presale", "booking")
 """What the additional contacts of a promotion day are mostly about."""

@@ -300,9 +300,7 @@ def _firmware_offline(stage: Incidents, rng: Random, case: Case) -> bool:
     firmware = case.firmware or _next_firmware(product, model, 0)
     cohort = stage.cohort(product, model, None)
     devices = rng.sample(cohort, min(case.size, len(cohort) * 6 // 10))
-    moments = roll_out(
-        stage.setting, stage.plan, rng, devices, firmware, case.start - 5 * MINUTE, case.start + 50 * MINUTE
-    )
+    moments = roll_out(stage.setting, stage.plan, rng, devices, firmware, case.start, case.start + 50 * MINUTE)
     spared = rng.sample(cohort, len(cohort) // 8)
     taken = set(moments)
     roll_out(
@@ -321,7 +319,7 @@ def _firmware_offline(stage: Incidents, rng: Random, case: Case) -> bool:
         dims["model"] = model
     cause = stage.cause(case, dims)
     for device in devices:
-        ts = max(case.start, moments[device.id] + int(rng.expovariate(1 / 4) * MINUTE))
+        ts = moments[device.id] + int(rng.expovariate(1 / 4) * MINUTE)
         contact = ts + int(rng.lognormvariate(log(28), 0.85) * MINUTE)
         for _ in range(2 + int(rng.random() ** 2 * 6)):
             if ts >= case.end:

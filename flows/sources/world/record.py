@@ -50,7 +50,7 @@ def _smart_lock(setting: Setting) -> Plan:
     def at(day: int, hour: int, minute: int) -> int:
         return begin + (24 * day + hour - 6) * HOUR + minute * MINUTE
 
-    charged = Case(KIND["double_charge"], at(0, 18, 5), at(0, 20, 0), 26, product=PRODUCT["会员订阅"])
+    charged = Case(KIND["double_charge"], at(0, 18, 5), at(0, 20, 0), 34, product=PRODUCT["会员订阅"])
     locks = Case(
         KIND["firmware_offline"],
         at(1, 10, 20),
@@ -99,7 +99,7 @@ RECIPES: dict[str, Recipe] = {
     "smart_lock": Recipe(
         seed=20260310,
         hours=40,
-        rate=0.129,
+        rate=0.119,
         start=datetime(2026, 3, 10, 6, tzinfo=SHANGHAI),
         planner=_smart_lock,
         story=(
