@@ -115,6 +115,7 @@ def make_scene(incidents: list[IncidentChange], *, hours: int = 14) -> Scene:
             )
         ],
         incidents=incidents,
+        recent=sorted(incidents, key=lambda change: change.at, reverse=True),
         watching=1,
         pushes_proposed=143,
         deadletters={"not_json": 12, "implausible_timestamp": 3},

@@ -16,6 +16,9 @@ BIN_MINUTES = 5
 
 MAXIMUM_INCIDENTS = 500
 
+RECENT_INCIDENTS = 8
+"""Incidents whose latest moves are shown beside each other."""
+
 
 class Archive:
     """Everything the page shows, asked of the store by name; nothing changes any more, so the overview is asked once.
@@ -57,6 +60,9 @@ class Archive:
                 change.severity if change.status in wording.ONGOING else "",
             )
         )
+        last = sorted(reported, key=lambda change: change.at, reverse=True)[:RECENT_INCIDENTS]
+        moves = [change for one in last for change in self.history(one.incident)]
+        moves.sort(key=lambda change: (change.at, change.version), reverse=True)
         return Scene(
             zone=self._zone,
             now_ms=now,
@@ -65,6 +71,7 @@ class Archive:
             volumes=queries.volumes(store, now - DAY_MS, now, bin_ms=BIN_MINUTES * MINUTE_MS),
             hotspots=queries.topic_volumes(store, now - HOUR_MS, now),
             incidents=reported,
+            recent=moves,
             watching=sum(1 for change in newest if change.status == "watching"),
             pushes_proposed=queries.push_states(store).get("proposed", 0),
             deadletters=queries.deadletters_by_reason(store),

@@ -24,6 +24,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """Topics of the last hour, the largest excess over their expectation first."""
     incidents: list[IncidentChange]
     """The newest state of every incident that was ever opened, ongoing ones first."""
+    recent: list[IncidentChange]
+    """Changes of the incidents above, newest first."""
     watching: int
     """Weak evidence under watch: told to nobody."""
     pushes_proposed: int

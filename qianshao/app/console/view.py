@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from qianshao.app.card import Card, Lead, build_card, impact
 from qianshao.app.console.chart import NARROW, WIDE, WIDE_HALF, Marker, Size, growth_chart, volume_chart
 from qianshao.app.console.headline import headline
 from qianshao.app.console.scene import Scene
-from qianshao.clock import DAY_MS, HOUR_MS, from_rfc3339
+from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
 from qianshao.incident import IncidentChange
 from sinks.queries import TopicVolume, VolumeBin
 
@@ -23,9 +24,15 @@ SHOWN_NARROW_MS = 8 * HOUR_MS
 
 SHOWN_HOTSPOTS = 8
 
-HOT_RATIO = 2.0
+HOT_DEVIATIONS = 3.0
 HOT_CUSTOMERS = 5
-"""A topic is drawn as hot from this many times its expectation and this many customers. Only colour depends on it."""
+"""A topic is drawn as hot when it stands so far above its expectation, in Poisson deviations, by this many customers.
+Only colour depends on it: reports come from the desk."""
+
+RECENT_CHANGES = 8
+
+GROWTH_TAIL_MS = 30 * MINUTE_MS
+"""The growth of an incident is drawn this far beyond its last change, or half its length, so that it levels out."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +63,7 @@ def overview(scene: Scene, leads: Mapping[str, Lead]) -> dict[str, object]:
         "outside": any(not bin_.learning and not bin_.low <= bin_.customers <= bin_.high for bin_ in shown),
         "ongoing": [_row(card) for card in ongoing],
         "past": [_row(card) for card in past],
+        "recent": [_move(change) for change in scene.recent[:RECENT_CHANGES]],
         "hotspots": _hotspots(scene.hotspots),
         "scene": _foot(scene),
     }
@@ -130,7 +138,8 @@ def _growth(scene: Scene, history: Sequence[IncidentChange], size: Size) -> Mark
     by_device = newest.customers == 0
     steps = [(from_rfc3339(newest.first_seen), 0)]
     steps += [(from_rfc3339(change.at), change.devices if by_device else change.customers) for change in history]
-    end = scene.now_ms if newest.status in wording.ONGOING else from_rfc3339(newest.at)
+    first, last = steps[0][0], steps[-1][0]
+    end = min(scene.now_ms, last + max(GROWTH_TAIL_MS, (last - first) // 2))
     opened = None if newest.opened_at is None else from_rfc3339(newest.opened_at)
     svg = growth_chart(steps, end, unit="台" if by_device else "位", zone=scene.zone, opened=opened, size=size)
     # As above: numbers and our own words only.
@@ -156,7 +165,8 @@ def _hotspots(spots: Sequence[TopicVolume]) -> list[dict[str, object]]:
             "multiple": wording.multiple(spot.customers, spot.expected) or "持平",
             "percent": f"{100 * spot.customers / top:.1f}",
             "mark": f"{min(99.0, 100 * spot.expected / top):.1f}",
-            "hot": spot.customers >= HOT_CUSTOMERS and spot.customers >= HOT_RATIO * spot.expected,
+            "hot": spot.customers >= HOT_CUSTOMERS
+            and spot.customers >= spot.expected + HOT_DEVIATIONS * math.sqrt(spot.expected + 1),
         }
         for spot in shown
     ]
@@ -179,6 +189,15 @@ def _foot(scene: Scene) -> dict[str, object]:
         ],
         "dead_total": sum(scene.deadletters.values()),
         "note": "读入 = 计入 + 迟到 + 死信 + 重复 + 丢弃。客户均为假名，文本已脱敏。",
+    }
+
+
+def _move(change: IncidentChange) -> dict[str, str]:
+    return {
+        **_step(change),
+        "when": wording.day_and_clock(change.at),
+        "title": wording.plain(change.title),
+        "href": f"/incidents/{change.incident}",
     }
 
 
