@@ -6,8 +6,9 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from flows.batch import RawBatch
 from flows.decode import MAX_LINE_BYTES, timestamp_ms
@@ -23,7 +24,7 @@ _TIME = re.compile(rb'"ts"\s*:\s*(?:"([^"]{1,64})"|([0-9]{1,15}))')
 
 
 class _Source(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes: ...
 
 
 def check_inputs(paths: Sequence[Path]) -> None:
@@ -52,7 +53,7 @@ class _Lines:
     """Lines of one file, of which none ever takes more memory than the longest allowed."""
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("rb")
+        self._file: BufferedReader = path.open("rb")
         self._size = max(1, path.stat().st_size)
         self._source: _Source = gzip.GzipFile(fileobj=self._file) if path.suffix == ".gz" else self._file
         self._tail = b""
@@ -87,14 +88,22 @@ class _Lines:
                 self._tail, self._overlong = self._tail[: MAX_LINE_BYTES + 1], True
 
     def _block(self) -> bytes:
-        try:
-            return self._source.read(BLOCK_BYTES)
-        except (EOFError, OSError, zlib.error) as error:
-            self.failure = (
-                f"{self._path}: cannot be read to its end ({error}); what was read before is accounted, "
-                "give the file whole and replay again"
-            )
-            return b""
+        pieces: list[bytes] = []
+        missing = BLOCK_BYTES
+        while missing > 0 and not self.failure:
+            try:
+                piece = self._source.read1(missing)
+            except (EOFError, OSError, zlib.error) as error:
+                self.failure = (
+                    f"{self._path}: cannot be read to its end ({error}); what was read before is accounted, "
+                    "give the file whole and replay again"
+                )
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
 
 
 class FileReader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +42,8 @@ class CopyingLabeller:
     def label(self, events: Sequence[RawEvent]) -> list[Observation]:
         """One observation for each event."""
         return [
-            Observation(id=e.id, kind=e.kind, ts=e.ts, line=e.line, product=e.product, text=e.text or "") for e in events
+            Observation(id=e.id, kind=e.kind, ts=e.ts, line=e.line, product=e.product, text=e.text or "")
+            for e in events
         ]
 
 
@@ -165,6 +167,13 @@ class BreakingLabeller(CopyingLabeller):
 def breaking_stages(config: Config, calendar: Path | None) -> Stages:
     """Stand-ins of which the labeller fails."""
     return msgspec.structs.replace(plain_stages(config, calendar), labeller=BreakingLabeller)
+
+
+def homesick_stages(config: Config, calendar: Path | None) -> Stages:
+    """Stand-ins that can be built in the test's own process only."""
+    if "pytest" not in sys.modules:
+        raise LookupError("not here")
+    return plain_stages(config, calendar)
 
 
 class Memory:
