@@ -24,7 +24,7 @@ from flows.sources.world.speech import (
     write_like_a_customer,
 )
 from flows.sources.world.timeline import Cause, Timeline
-from flows.sources.world.topics import CATCH_ALL, LABELS
+from flows.sources.world.topics import CARELESS_LABELS, CATCH_ALL
 
 CHANNEL: Weighted[str] = Weighted(CHANNELS)
 TICKETS = Weighted((("open", 0.5), ("processing", 0.3), ("closed", 0.2)))
@@ -299,7 +299,7 @@ class Contacts:
         elif u < 0.91:
             label = script.label
         else:
-            label = LABELS[int(rng.random() * len(LABELS))]
+            label = CARELESS_LABELS[int(rng.random() * len(CARELESS_LABELS))]
         fields = {
             **common,
             "ticket": f"GD{rng.randrange(10**9):09d}",
@@ -316,5 +316,9 @@ class Contacts:
             fields["text"] = NOTES_NEUTRAL[int(rng.random() * len(NOTES_NEUTRAL))]
         if common["channel"] != "store" and rng.random() < 0.85:
             fields["conversation"] = conversation
-        delay = 300_000 + int(rng.random() ** 1.8 * 6_900_000)
-        self._timeline.add("ticket", end + delay, fields, rfc=rfc, cause=cause, customer=key)
+        made = end + 300_000 + int(rng.random() ** 1.8 * 6_900_000)
+        self._timeline.add("ticket", made, fields, rfc=rfc, cause=cause, customer=key)
+        if label != script.label and rng.random() < 0.15:
+            corrected = {**fields, "type": script.label, "status": "closed"}
+            later = made + 1_200_000 + int(rng.random() * 4_200_000)
+            self._timeline.add("ticket", later, corrected, rfc=rfc, cause=cause, customer=key)

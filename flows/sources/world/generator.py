@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from math import exp
 from pathlib import Path
 from random import Random
 
@@ -88,6 +89,8 @@ class World:
         """Share of event time that has been generated, 0–1."""
         self._rollouts = 0
         self._releases = 0
+        # Real days are never exactly as busy as the last one: a slow wander of some ten per cent.
+        self._mood = dict.fromkeys(LINES, 0.0)
         self._scripts = {product.name: _scripts(product, None) for product in PRODUCTS}
         self._promoted = {product.name: _scripts(product, PROMOTED_TOPICS) for product in PRODUCTS}
         self._single = {
@@ -120,10 +123,11 @@ class World:
         hour = local.hour + local.minute / 60
         mean = setting.rate * SLICE_MS / 1000
         for line, weight in zip(LINES, plan.line_weights, strict=True):
+            self._mood[line] = 0.9 * self._mood[line] + rng.gauss(0, 0.05)
             profile = CONTACT_PROFILES[line]
             here, after = profile[local.hour], profile[(local.hour + 1) % 24]
             level = (here + (after - here) * (local.minute / 60)) * WEEK_PROFILE[line][local.weekday()]
-            expected = mean * CONTACTS_PER_EVENT * weight * level
+            expected = mean * CONTACTS_PER_EVENT * weight * level * exp(self._mood[line])
             for _ in range(_poisson(rng, expected)):
                 self._contact(rng, begin + int(rng.random() * SLICE_MS), line, promoted=False)
             for promotion in plan.promotions:

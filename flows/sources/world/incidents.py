@@ -268,10 +268,14 @@ def _pick_model(rng: Random, product: Product, given: str | None) -> str:
     return Weighted((model.name, model.share) for model in product.models).pick(rng)
 
 
-def _next_firmware(product: Product, model: str | None, step: int) -> str:
+def _next_firmware(stage: Incidents, product: Product, model: str | None) -> str:
+    """Name a version that is newer than all in the field and than those of earlier incidents."""
     newest = max(firmware for m in product.models if model in (None, m.name) for firmware, _ in m.firmwares)
-    major, minor, patch = newest.split(".")
-    return f"{major}.{int(minor) + 1}.{patch if step < 0 else step}"
+    major, minor, _ = newest.split(".")
+    earlier = sum(
+        cause.kind == "firmware_offline" and cause.dims["product"] == product.name for cause in stage.plan.causes
+    )
+    return f"{major}.{int(minor) + 1 + earlier}.0"
 
 
 def roll_out(
@@ -297,7 +301,7 @@ def _firmware_offline(stage: Incidents, rng: Random, case: Case) -> bool:
     trouble = TROUBLES["offline"]
     product = stage.product_for(rng, case, trouble)
     model = _pick_model(rng, product, case.model) if case.model or rng.random() < 0.5 else None
-    firmware = case.firmware or _next_firmware(product, model, 0)
+    firmware = case.firmware or _next_firmware(stage, product, model)
     cohort = stage.cohort(product, model, None)
     devices = rng.sample(cohort, min(case.size, len(cohort) * 6 // 10))
     moments = roll_out(stage.setting, stage.plan, rng, devices, firmware, case.start, case.start + 50 * MINUTE)

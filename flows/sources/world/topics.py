@@ -10,7 +10,7 @@ from flows.sources.world.grammar import Template, phrases
 CATCH_ALL = "咨询"
 """The label that agents choose when they do not want to choose."""
 
-LABELS: tuple[str, ...] = (
+CARELESS_LABELS: tuple[str, ...] = (
     CATCH_ALL,
     "其他问题",
     "配送时效",
@@ -25,8 +25,8 @@ LABELS: tuple[str, ...] = (
     "安装使用",
     "预订变更",
     "态度投诉",
-    "安全问题",
 )
+"""What a hurried agent may choose wrongly; nobody chooses safety by mistake."""
 
 
 @dataclass(frozen=True)
