@@ -29,6 +29,9 @@ CORE_KEY = "core-228"
 """Key of intake, root bank and desk. The engine's hash puts it on worker 0 of 2 to 8 workers, where source and sinks
 are: slabs then never travel between processes. Elsewhere only speed would differ."""
 
+LINE_KEYS = "line-593-"
+"""Keys of the shards begin with it. The same hash puts the first four on workers other than 0, which has the root."""
+
 ROOT = -1
 """Shard index of the bank that sees everything."""
 
@@ -417,7 +420,7 @@ def build_flow(
         slab = item[1]
         if isinstance(slab, Failed):
             return [item]
-        return [(CORE_KEY, slab), *((f"line-{work.shard}", work) for work in share_out(slab, shards))]
+        return [(CORE_KEY, slab), *((f"{LINE_KEYS}{work.shard}", work) for work in share_out(slab, shards))]
 
     def bank(resumed: bytes | None) -> _Stage[Slab | ShardWork, ShardReport]:
         stage = Counting(stages)

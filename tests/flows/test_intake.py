@@ -1,4 +1,4 @@
-"""Accounting, repeats, lateness, release: depending on the order of arrival, and within the allowance not even on that."""
+"""Accounting, repeats, lateness and release: decided by arrival, and within the allowance not even by its order."""
 
 from __future__ import annotations
 
