@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from stdnum import luhn
+from stdnum.cn import ric
 
 from flows.sources.world.catalog import PRODUCTS
 from flows.sources.world.contacts import FOLLOW
@@ -94,3 +96,12 @@ def test_speech_gathers_fillers_and_homophones() -> None:
     heard = {recognise_speech(Random(seed), "门锁连不上退款没到账")[0] for seed in range(200)}
     assert any("呃" in text for text in heard)
     assert any("门所" in text or "连部上" in text or "推款" in text for text in heard)
+
+
+def test_invented_cards_and_identity_numbers_pass_their_checks() -> None:
+    rng = Random(3)
+    for _ in range(100):
+        card = GRAMMAR.say(rng, compile_template("{card}"), {})
+        identity = GRAMMAR.say(rng, compile_template("{idcard}"), {})
+        assert luhn.is_valid(card)
+        assert ric.is_valid(identity)

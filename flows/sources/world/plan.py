@@ -86,7 +86,9 @@ def _draw_incidents(stage: Incidents, rng: Random) -> None:
         size = kind.smallest * (kind.largest / kind.smallest) ** rng.random()
         if not kind.severe:
             size = max(5, size * scale)
-        stage.play(rng, Case(kind, start, min(last, start + int(length * HOUR)), round(size)))
+        # A generator of its own: what an incident says never moves the next one.
+        own = Random(f"{setting.seed}:incident:{number}")
+        stage.play(own, Case(kind, start, min(last, start + int(length * HOUR)), round(size)))
 
 
 def draw_decoys(stage: Incidents, rng: Random) -> None:

@@ -99,7 +99,7 @@ RECIPES: dict[str, Recipe] = {
     "smart_lock": Recipe(
         seed=20260310,
         hours=40,
-        rate=0.119,
+        rate=0.116,
         start=datetime(2026, 3, 10, 6, tzinfo=SHANGHAI),
         planner=_smart_lock,
         story=(

@@ -31,6 +31,21 @@ def _amount(rng: Random) -> str:
     return f"{rng.randint(5, 400)}" if u < 0.7 else f"{rng.randint(5, 400)}.{rng.randint(1, 9)}"
 
 
+def _card(rng: Random) -> str:
+    """Invent a card number that passes the Luhn check, of a range that no bank issues."""
+    body = f"62000000{rng.randrange(10**7):07d}"
+    total = sum(sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(body))
+    return f"{body}{-total % 10}"
+
+
+def _idcard(rng: Random) -> str:
+    """Invent an identity number that passes its checksum, of somebody born too long ago to be alive."""
+    place = rng.choice(("110101", "310101"))
+    body = f"{place}190{rng.randint(0, 3)}{rng.randint(1, 12):02d}{rng.randint(1, 28):02d}{rng.randrange(1000):03d}"
+    total = sum(int(digit) * (2 ** (17 - at) % 11) for at, digit in enumerate(body))
+    return body + "10X98765432"[total % 11]
+
+
 def _email(rng: Random) -> str:
     name = rng.choice(("lm", "happy", "zq", "sunny", "w"))
     return f"{name}{rng.randint(100, 99999)}@{rng.choice(('qmail', 'ymail', 'post'))}.example"
@@ -52,7 +67,9 @@ MAKERS = {
     "email": _email,
     "code": lambda rng: rng.choice(ORDINARY_CODES),
     "outlet": lambda rng: rng.choice(("公众号", "热线电话", "app里的在线客服", "网页客服", "小程序")),
-    "card": lambda rng: f"6222{rng.randrange(10**12, 10**13)}",
+    "card": _card,
+    "idcard": _idcard,
+    "landline": lambda rng: f"{rng.choice(('010', '021', '0571', '0755', '028'))}-8{rng.randrange(10**7):07d}",
 }
 
 RULES: dict[str, tuple[Template, ...]] = {
@@ -188,6 +205,9 @@ FOLLOW = phrases("""
     [就是|对，]{product}[那个|的事|]
     [我|]{when}[才买的|刚用上|装的|下的单]
     [邮箱|发到]{email}[吧|]
+    [身份证|证件号][是|]{idcard}[，{fullname}|]
+    [打|回]座机{landline}[也行|，白天有人|]
+    [退到|打到|卡号]{card}[这张卡|，{fullname}|]
     [一共|总共|花了]{amount}[块|元|]
     [那|这][要是|如果]解决不了[怎么办|我就退了|我找谁]
     [型号|是]{model}[的|那款|]
