@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -233,6 +234,12 @@ class Lexicon:
         if sarcasm:
             score = min(score, 0.0) - 1.0
         return Feeling(score, positive, negative, sarcasm)
+
+
+@cache
+def shipped_lexicon() -> Lexicon:
+    """Return the shipped taxonomy, read once per process."""
+    return Lexicon()
 
 
 def _denied(text: str, start: int) -> bool:

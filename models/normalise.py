@@ -28,8 +28,10 @@ _MAX_COMBINING = 2
 _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
 _TONE = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]{0,5}[)）]")
-_REPEAT = re.compile(r"([^0-9\s])\1{3,}")
-_SYMBOL_TRICK = re.compile(f"(?<=[{_CJK}])[*^|_#](?=[{_CJK}])")
+# Digits, written or spoken, may repeat inside a number.
+_REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐\s])\1{3,}")
+_TRICK_SYMBOLS = "*^|_#"
+_SYMBOL_TRICK = re.compile(f"(?<=[{_CJK}])[{re.escape(_TRICK_SYMBOLS)}](?=[{_CJK}])")
 _SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}])[{_CJK}](?: [{_CJK}])+(?![{_CJK}])")
 _SPACES = re.compile(r"\s{2,}")
 
@@ -42,7 +44,8 @@ def _traditional() -> tuple[re.Pattern[str], re.Pattern[str], opencc.OpenCC]:
     simplified = converter.convert("\n".join(characters)).split("\n")
     changed = [before for before, after in zip(characters, simplified, strict=True) if before != after]
     unchanged = "".join(sorted(set(characters) - set(changed)))
-    clean = re.escape(KEPT_PUNCTUATION) + " -~" + unchanged
+    ordinary = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in _TRICK_SYMBOLS)
+    clean = re.escape(KEPT_PUNCTUATION + ordinary) + unchanged
     return re.compile(f"[^{clean}]"), re.compile(f"[{''.join(changed)}]"), converter
 
 
@@ -98,7 +101,10 @@ def normalise(text: str) -> str:
             text = _GLOSS.sub("", text)
         if traditional.search(text) is not None:
             text = converter.convert(text)
-    text = _REPEAT.sub(r"\1\1\1", _SYMBOL_TRICK.sub("", text))
+        text = _SYMBOL_TRICK.sub("", text)
+    text = _REPEAT.sub(r"\1\1\1", text)
     if " " in text:
-        text = _SPACED_CHARACTERS.sub(_without_spaces, _SPACES.sub(" ", text)).strip()
+        text = (_SPACES.sub(" ", text) if "  " in text else text).strip()
+        if not text.isascii():
+            text = _SPACED_CHARACTERS.sub(_without_spaces, text)
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 
 import jieba
 import rjieba
@@ -25,33 +26,44 @@ _NUMERAL = re.compile(r"[0-9.零〇一二三四五六七八九十百千万亿两
 MAX_TOKENS = 200
 
 
+@lru_cache(maxsize=2)
+def _fast(words: tuple[str, ...]) -> rjieba.Jieba:
+    """Return the fast tokenizer with its domain words, one for the whole process."""
+    tokenizer = rjieba.Jieba()
+    for word in words:
+        tokenizer.add_word(word, _WORD_FREQUENCY, "n")
+    return tokenizer
+
+
+@lru_cache(maxsize=2)
+def _reference(words: tuple[str, ...]) -> jieba.Tokenizer:
+    """Return jieba with its domain words, one for the whole process; reading the dictionary takes 0.6 s."""
+    jieba.setLogLevel(logging.ERROR)
+    tokenizer = jieba.Tokenizer()
+    # Not through its cache file: that stands in the shared temporary folder, where anybody may have put it.
+    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+    tokenizer.initialized = True
+    for word in words:
+        tokenizer.add_word(word, _WORD_FREQUENCY, "n")
+    return tokenizer
+
+
 class Tokeniser:
     """Cut texts into content words.
 
     Both tokenizers are given the same domain words. jieba's dictionary (0.6 s) is only read when the first text needs
-    it, and never through its cache file in the shared temporary folder.
+    it.
     """
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._stop = lexicon.stop_words
         self._words = lexicon.words
         self._domain = frozenset(lexicon.words)
-        self._fast = rjieba.Jieba()
-        for word in self._words:
-            self._fast.add_word(word, _WORD_FREQUENCY, "n")
-        self._reference: jieba.Tokenizer | None = None
+        self._fast = _fast(self._words)
 
     def reference(self) -> jieba.Tokenizer:
         """Return the jieba tokenizer, reading its dictionary on first use."""
-        if self._reference is None:
-            jieba.setLogLevel(logging.ERROR)
-            tokenizer = jieba.Tokenizer()
-            tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-            tokenizer.initialized = True
-            for word in self._words:
-                tokenizer.add_word(word, _WORD_FREQUENCY, "n")
-            self._reference = tokenizer
-        return self._reference
+        return _reference(self._words)
 
     def cut(self, text: str) -> list[str]:
         """Return what jieba cuts, by the fast path where it is known to agree."""

@@ -7,27 +7,35 @@ from typing import NamedTuple
 
 from models.features import feature_matrix
 from models.identity import Pseudonyms
-from models.lexicon import Lexicon
+from models.lexicon import shipped_lexicon
 from models.linear import load_seed
 from models.masking import (
     ACCOUNT,
     DEVICE,
+    MIN_OWN_CHARS,
     ORDER,
     mask_extra,
     mask_field,
     mask_normalised,
     mask_own,
+    may_identify,
+    names_private_dimension,
     own_identifiers,
+    token_for_key,
 )
 from models.normalise import normalise
 from models.sentiment import SentimentModel
 from models.template import message_template
 from models.tokens import Tokeniser
 from models.topic import TopicModel
-from qianshao.event import Observation, RawEvent
+from qianshao.event import Observation, RawEvent, pseudonym_text
 
 _CACHE_LIMIT = 20_000
 _CACHED_CHARS = 100
+_SHORTEST_OWN = 2
+"""A value shorter than any own identifier (a name has two characters) cannot contain one."""
+_TELLING_NUMBER = 10_000.0
+"""A metric of fewer digits than an own identifier has cannot be one."""
 
 
 class Reading(NamedTuple):
@@ -52,12 +60,13 @@ class Understanding:
 
     def __init__(self, key: bytes) -> None:
         self._pseudonyms = Pseudonyms(key)
-        self._lexicon = Lexicon()
+        self._lexicon = shipped_lexicon()
         self._tokeniser = Tokeniser(self._lexicon)
         seed = load_seed()
         self._bits = seed.bits
         self._topic = TopicModel(self._lexicon, seed.topic)
         self._sentiment = SentimentModel(self._lexicon, seed.sentiment)
+        self._plain: dict[str, str] = {}
         self._readings: dict[str, Reading] = {}
 
     def label(self, events: Sequence[RawEvent]) -> list[Observation]:
@@ -107,21 +116,48 @@ class Understanding:
                 self._readings[text] = reading
         return readings
 
+    def _clean(self, raw: str) -> str:
+        """Normalise; texts that hold nothing to mask are remembered, for agents and bots repeat themselves."""
+        known = self._plain.get(raw)
+        if known is not None:
+            return known
+        text = normalise(raw)
+        if len(raw) <= _CACHED_CHARS and not may_identify(text):
+            if len(self._plain) >= _CACHE_LIMIT:
+                self._plain.clear()
+            self._plain[raw] = text
+        return text
+
+    def _event_id(self, event: RawEvent) -> str:
+        """Return the id; a customer's identifier inside it becomes its pseudonym, so that ids stay distinct.
+
+        A device serial stays: producers number device events by it, and others must find the events again.
+        """
+        identifier = event.id
+        for kind, value in event.customer.items():
+            if kind != "device" and len(value) >= MIN_OWN_CHARS and value in identifier:
+                identifier = identifier.replace(value, pseudonym_text(self._pseudonyms.of(value)))
+        return identifier
+
     def _mask(self, event: RawEvent) -> Observation:
+        """Turn one raw event into an observation that holds no raw identifier, not yet interpreted."""
         own = own_identifiers(event.customer) if event.customer else []
         for value, token in ((event.device, DEVICE), (event.conversation, ACCOUNT), (event.ticket, ORDER)):
-            if value is not None and len(value) >= 5:
+            if value is not None and len(value) >= MIN_OWN_CHARS:
                 own.append((value, token))
         device = self._pseudonyms.of(event.device)
         conversation = self._pseudonyms.of(event.conversation)
 
         def field(value: str | None) -> str | None:
-            return None if value is None else mask_own(mask_field(mask_own(value, own)), own)
+            if value is None:
+                return None
+            masked = mask_field(value)
+            return masked if len(masked) < _SHORTEST_OWN else mask_own(masked, own)
 
         raw = event.text if event.text is not None else event.message
-        text = mask_own(mask_normalised(mask_own(normalise(raw), own)), own) if raw else ""
+        text = mask_normalised(mask_own(self._clean(raw), own)) if raw else ""
         return Observation(
-            id=event.id,
+            id=self._event_id(event),
             kind=event.kind,
             ts=event.ts,
             channel=field(event.channel),
@@ -130,7 +166,10 @@ class Understanding:
             model=field(event.model),
             firmware=field(event.firmware),
             region=field(event.region),
-            dims={field(name) or "": field(value) or "" for name, value in event.dims.items()} if event.dims else {},
+            dims={
+                field(name) or "": token_for_key(name) if names_private_dimension(name) else field(value) or ""
+                for name, value in event.dims.items()
+            },
             customer=self._pseudonyms.customer(event.customer) or device or conversation,
             device=device,
             conversation=conversation,
@@ -142,8 +181,12 @@ class Understanding:
             code=field(event.code) or "",
             template=message_template(text) if event.kind == "device" else "",
             score=event.score or 0,
-            metrics=event.metrics,
-            extra=mask_extra(event.extra, own),
+            metrics={
+                field(name) or "": value
+                for name, value in event.metrics.items()
+                if abs(value) < _TELLING_NUMBER or not any(f"{value:.0f}" in identifier for identifier, _ in own)
+            },
+            extra=mask_extra(event.extra, own) if event.extra else "",
         )
 
 

@@ -1,0 +1,87 @@
+"""The taxonomy at work: terms, codes, dangers and feeling."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.lexicon import Lexicon
+from qianshao.errors import ModelError
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon()
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("门锁离线了，远程开不了", ("离线", "远程失效")),
+        ("app一打开就退，错误码e207", ("闪退", "E207")),
+        ("同一单扣了两次钱，退款一直没到账", ("重复扣款", "不到账")),
+        ("短信发了几次还是收不到验证码", ("验证码收不到",)),
+        ("报错W501，然后白屏", ("W501", "白屏")),
+        ("苹果烂了一半还发霉", ("腐烂", "发霉")),
+        ("没有离线，就是问问会掉色吗", ()),
+        ("型号L1 Pro，版本v3.2.1，C002门店", ()),
+        ("今天天气不错", ()),
+    ],
+)
+def test_faults_told_in_many_words_become_one_term(lexicon: Lexicon, text: str, terms: tuple[str, ...]) -> None:
+    assert lexicon.terms(text) == terms
+
+
+@pytest.mark.parametrize(
+    ("text", "danger"),
+    [
+        ("热水器冒烟了怎么办", "人身安全"),
+        ("洗澡的时候被电了一下", "人身安全"),
+        ("吃完全家拉肚子了", "食品安全"),
+        ("有人冒充你们客服让我转账", "资金被骗"),
+        ("卡里的钱被转走了", "资金被骗"),
+        ("摄像头里有人说话", "隐私泄露"),
+        ("已经拉肚子两天了你们管不管", "食品安全"),
+    ],
+)
+def test_an_asserted_danger_is_named(lexicon: Lexicon, text: str, danger: str) -> None:
+    assert lexicon.danger(text) == danger
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "没有冒烟",
+        "不会漏电吧",
+        "会漏电吗",
+        "担心爆炸",
+        "会不会触电啊",
+        "如果起火了谁负责",
+        "万一漏电怎么办",
+        "从来没拉肚子",
+        "这个防触电吗",
+        "吃了会拉肚子吗",
+        "味道爆炸好吃",
+        "很安全很满意",
+        "是不是漏电了",
+    ],
+)
+def test_denied_asked_and_feared_dangers_are_not_asserted(lexicon: Lexicon, text: str) -> None:
+    assert lexicon.danger(text) == ""
+
+
+def test_a_taxonomy_of_ones_own_is_read_or_refused_with_a_reason() -> None:
+    with pytest.raises(ModelError, match="is not TOML"):
+        Lexicon("version = ")
+    with pytest.raises(ModelError, match="'topics'"):
+        Lexicon('version = "x"')
+
+
+def test_every_shipped_phrase_leads_to_its_own_term(lexicon: Lexicon) -> None:
+    # A phrase may be swallowed by a longer one, but it must never lead to nothing.
+    missed = [
+        phrase
+        for phrases in lexicon.faults.values()
+        for phrase in phrases
+        if not lexicon._faults.find(phrase.replace("~", ""))
+    ]
+    assert missed == []

@@ -1,0 +1,136 @@
+"""The shipped layers: they are what the code yields, and they know service talk from small talk."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.features import feature_matrix
+from models.lexicon import Lexicon
+from models.linear import Seed, load_seed
+from models.seed import corpus_fingerprint
+from models.sentiment import SentimentModel
+from models.tokens import Tokeniser
+from models.topic import TopicModel, is_small_talk
+from qianshao.errors import ModelError
+
+
+class Reader:
+    """The two models over one vocabulary, as `Understanding` wires them."""
+
+    def __init__(self) -> None:
+        self.lexicon = Lexicon()
+        self.tokeniser = Tokeniser(self.lexicon)
+        self.seed: Seed = load_seed()
+        self.topic_model = TopicModel(self.lexicon, self.seed.topic)
+        self.sentiment_model = SentimentModel(self.lexicon, self.seed.sentiment)
+
+    def read(self, *texts: str) -> list[tuple[str, float]]:
+        words = [self.tokeniser.content(self.tokeniser.words(text)) for text in texts]
+        matrix = feature_matrix(texts, words, self.seed.bits)
+        topics = [topic for topic, _ in self.topic_model.label(texts, matrix)]
+        return list(zip(topics, self.sentiment_model.label(texts, matrix), strict=True))
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader()
+
+
+def test_the_shipped_layers_were_fitted_on_this_corpus_and_taxonomy(reader: Reader) -> None:
+    assert reader.seed.fingerprint == corpus_fingerprint(reader.lexicon), "run python -m models.seed"
+    assert set(reader.seed.topic.labels) == {*reader.lexicon.topics, ""}
+    assert len(files("models").joinpath("seed.npz").read_bytes()) < 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        ("家里的门锁突然连不上网了", "设备离线"),
+        ("指纹按了半天没反应门打不开", "设备故障"),
+        ("你们软件点开一片空白", "应用故障"),
+        ("插座冒火星还有焦味", "安全隐患"),
+        ("验证码一直收不到登不进去", "账号登录"),
+        ("一笔订单给我扣了两回钱", "支付扣款"),
+        ("退货申请了好几天钱还没退", "退款售后"),
+        ("骑手一个多钟头了还没把饭送来", "物流配送"),
+        ("要的黑色给我寄成白色了发错货", "错发漏发"),
+        ("裤子穿两天就开线质量太差", "商品质量"),
+        ("外卖里吃出虫子了", "食品安全"),
+        ("到前台说没有我的预订", "预订订单"),
+        ("航班取消了机票怎么退", "改签退票"),
+        ("发票抬头开错了重新开", "发票"),
+        ("优惠券明明没过期却用不了", "优惠活动"),
+        ("刚买完第二天就降价了能退差价吗", "价格"),
+        ("约好今天上门安装师傅没来", "安装维修"),
+        ("那个客服态度恶劣我要投诉", "服务态度"),
+        ("有人冒充客服骗我转账", "诈骗信息"),
+        ("谁把我个人信息泄露出去了", "信息隐私"),
+        ("我的积分怎么清零了", "会员积分"),
+        ("临时密码怎么设置", "使用咨询"),
+    ],
+)
+def test_each_topic_is_recognised_in_a_sentence_outside_the_corpus(reader: Reader, text: str, topic: str) -> None:
+    assert reader.read(text)[0][0] == topic
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "你好",
+        "在吗",
+        "好的谢谢",
+        "嗯嗯知道了",
+        "转人工",
+        "订单号〔订单号〕",
+        "收到 谢谢[微笑]",
+        "OK",
+        "〔手机〕",
+        "亲，在吗？",
+        "谢谢你啊",
+    ],
+)
+def test_greetings_thanks_and_bare_numbers_have_no_topic(reader: Reader, text: str) -> None:
+    assert is_small_talk(text)
+    assert reader.read(text)[0][0] == ""
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("味道很好", "味道不好"),
+        ("非常满意", "非常不满意"),
+        ("谢谢，已经好了", "谢谢啊，又坏了"),
+        ("送餐很快", "送餐太慢"),
+        ("一点都不贵", "太贵了"),
+        ("你好，怎么连wifi", "一直连不上，太差劲了"),
+    ],
+)
+def test_negation_degree_and_sarcasm_turn_the_feeling(reader: Reader, better: str, worse: str) -> None:
+    (_, high), (_, low) = reader.read(better, worse)
+    assert high >= 0 > low
+
+
+def test_a_damaged_or_foreign_model_file_is_refused(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(b"not an archive")
+    with pytest.raises(ModelError, match=r"damaged\.npz"):
+        load_seed(damaged)
+    foreign = tmp_path / "foreign.npz"
+    np.savez(foreign, format=np.array(99))
+    with pytest.raises(ModelError, match="format 99"):
+        load_seed(foreign)
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_seed(tmp_path / "missing.npz")
+
+
+def test_a_row_of_features_depends_on_its_own_text_alone() -> None:
+    texts = ["门锁离线", "", "a", "你好\ud800", "门锁"]
+    words = [["门锁", "离线"], [], [], ["你好"], ["门锁"]]
+    whole = feature_matrix(texts, words, 14)
+    for index in range(len(texts)):
+        alone = feature_matrix(texts[index : index + 1], words[index : index + 1], 14)
+        assert (whole[index].toarray() == alone.toarray()).all()
