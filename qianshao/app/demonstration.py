@@ -16,7 +16,7 @@ from rich.text import Text
 from qianshao.app.card import build_card
 from qianshao.app.progress import Gauge
 from qianshao.app.terminal import card_panel, incident_line, screen
-from qianshao.app.wording import zone_clock
+from qianshao.app.wording import moment_of
 from qianshao.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _play(show: Console, folder: Path, *, keep: bool, serve: bool) -> int:
             for change in outcome.incidents:
                 if change.change in ("opened", "reopened"):
                     show.print(incident_line(change))
-            gauge.show(fraction, zone_clock(outcome.watermark, zone) if outcome.watermark > 0 else "")
+            gauge.show(fraction, moment_of(outcome.watermark, zone) if outcome.watermark > 0 else "")
 
         report = rehearsal.rehearse(order, observe)
 

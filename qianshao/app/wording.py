@@ -6,6 +6,8 @@ import unicodedata
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from qianshao.clock import to_rfc3339
+
 MEASURE_NAMES: dict[str, str] = {
     "contacts": "客户来访",
     "topic": "主题",
@@ -245,9 +247,13 @@ def reason_text(reason: str) -> str:
     return REASON_NAMES.get(reason, reason)
 
 
-def zone_clock(ts_ms: int, zone: ZoneInfo) -> str:
-    """Hour and minute of epoch milliseconds in `zone`."""
-    return f"{datetime.fromtimestamp(ts_ms / 1000, tz=zone):%H:%M}"
+def moment_of(ts_ms: int, zone: ZoneInfo) -> str:
+    """Month, day, hour and minute of epoch milliseconds in `zone`.
+
+    >>> moment_of(1_772_431_320_000, ZoneInfo("Asia/Shanghai"))
+    '3月2日 14:02'
+    """
+    return day_and_clock(to_rfc3339(ts_ms, zone))
 
 
 def plain(text: str) -> str:

@@ -10,12 +10,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 
 from qianshao.app.card import Lead
 from qianshao.app.console.headline import headline
 from qianshao.app.console.pages import Reader, console_app
+from qianshao.app.console.scene import Scene
 from qianshao.app.console.server import address, listen, serve
 from qianshao.errors import ConfigError, StoreError
 from qianshao.incident import IncidentChange
@@ -210,16 +212,55 @@ def test_the_headline_is_calm_when_everything_is_over(make_change: MakeChange) -
     assert headline([], 2).tone == "watch"
 
 
-def test_a_real_browser_shows_the_sentence_and_the_chart(serving: Serve, reader: Reader, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium on this machine: the page was only checked over HTTP")
+class Moving:
+    """A reader whose world moves between two looks: the incident is over at the second."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._looks = 0
+
+    def scene(self) -> Scene:
+        self._looks += 1
+        scene = self._reader.scene()
+        if self._looks == 1:
+            return scene
+        over = [msgspec.structs.replace(incident, status="resolved") for incident in scene.incidents]
+        return msgspec.structs.replace(scene, incidents=over)
+
+    def history(self, incident: str) -> list[IncidentChange]:
+        return self._reader.history(incident)
+
+
+@pytest.fixture
+def browse(require: Callable[[str, bool, str], None], tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Open an address in a real browser; return the document as it then stands, and what the browser logged."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    require("chromium", browser is not None, "no Chromium on this machine: the page was only checked over HTTP")
     options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    options += " --disable-component-update --disable-sync --enable-logging=stderr --v=0"
-    seen = subprocess.run(
-        [browser, *options.split(), f"--user-data-dir={tmp_path}", "--dump-dom", serving(reader)],
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
-    assert "1 起批量故障正在发生" in seen.stdout
-    assert 'class="observed"' in seen.stdout
-    assert "Refused to" not in seen.stderr, "the page breaks its own content security policy"
+    options += " --disable-component-update --disable-sync --enable-logging=stderr --dump-dom"
+
+    def look(url: str, *more: str) -> tuple[str, str]:
+        command = [str(browser), *options.split(), f"--user-data-dir={tmp_path}", *more, url]
+        seen = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        return seen.stdout, seen.stderr
+
+    return look
+
+
+def test_a_real_browser_shows_the_sentence_and_the_chart(
+    serving: Serve, reader: Reader, browse: Callable[..., tuple[str, str]]
+) -> None:
+    document, log = browse(serving(reader))
+    assert "1 起批量故障正在发生" in document
+    assert 'class="observed"' in document
+    assert "Refused to" not in log, "the page breaks its own content security policy"
+    assert "violates" not in log, "the page breaks its own content security policy"
+
+
+def test_an_open_page_follows_the_world_without_being_loaded_again(
+    serving: Serve, reader: Reader, browse: Callable[..., tuple[str, str]]
+) -> None:
+    document, _ = browse(serving(Moving(reader)), "--virtual-time-budget=12000")
+    assert "此前的 2 起批量故障均已结束" in document
+    assert "正在发生：" not in document
+    assert "data-stale" not in document

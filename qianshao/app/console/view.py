@@ -20,7 +20,8 @@ from sinks.queries import TopicVolume, VolumeBin
 
 SHOWN_MS = DAY_MS
 SHOWN_NARROW_MS = 8 * HOUR_MS
-"""The chart shows at most the last day; on a phone the last eight hours, where a bin still has a width."""
+"""The chart shows at most the last day; on a phone the last eight hours, where a bin still has a width, and more only
+where something that goes on began earlier."""
 
 SHOWN_HOTSPOTS = 8
 
@@ -50,7 +51,8 @@ def overview(scene: Scene, leads: Mapping[str, Lead]) -> dict[str, object]:
     ongoing = [card for card in cards if card.ongoing]
     past = [card for card in cards if not card.ongoing]
     shown = [bin_ for bin_ in scene.volumes if bin_.bin_start >= scene.now_ms - SHOWN_MS]
-    latest = [bin_ for bin_ in shown if bin_.bin_start >= scene.now_ms - SHOWN_NARROW_MS]
+    begun = [from_rfc3339(card.first_seen) - HOUR_MS for card in ongoing]
+    latest = [bin_ for bin_ in shown if bin_.bin_start >= min([scene.now_ms - SHOWN_NARROW_MS, *begun])]
     head = headline(scene.incidents, scene.watching)
     return {
         "asof": asof(scene),
