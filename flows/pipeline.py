@@ -32,6 +32,15 @@ are: slabs then never travel between processes. Elsewhere only speed would diffe
 LINE_KEYS = "line-593-"
 """Keys of the shards begin with it. The same hash puts the first four on workers other than 0, which has the root."""
 
+READ_KEYS = "read-413-"
+"""Keys under which batches are understood begin with it. With even shares, worker 0 would hold up the others, because
+root, desk and sinks are there too; of these `READ_WAYS` keys it gets two among 2 or 3 workers and none among 4."""
+
+READ_WAYS = 8
+
+FLIGHT_LINES = 16_000
+"""How far the reader may run ahead of the intake, or 16 batches if that is more."""
+
 ROOT = -1
 """Shard index of the bank that sees everything."""
 
@@ -97,6 +106,11 @@ class Stages(msgspec.Struct, frozen=True):
 
 class Outside(Protocol):
     """Both ends of the flow, on the one worker that owns them."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more shall be read."""
+        ...
 
     def next(self) -> RawBatch | None:
         """Read the next batch, None at the end or once nothing more shall be read."""
@@ -311,17 +325,35 @@ class _Stage(op.StatefulBatchLogic[V | Failed, W | Failed, bytes | None]):
         return None if self._snapshot is None else self._snapshot()
 
 
+class _Flight:
+    """Batches on their way from the reader to the intake.
+
+    The engine itself holds a reader back only at the end of an epoch, and makes it spin there.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.batches = 0
+
+    def full(self) -> bool:
+        return self.limit is not None and self.batches >= self.limit
+
+
 class _Partition(StatefulSourcePartition[RawBatch, None]):
-    def __init__(self, outside: Outside, batches: int) -> None:
+    def __init__(self, outside: Outside, batches: int, flight: _Flight) -> None:
         self._outside = outside
         self._batches = batches
+        self._flight = flight
 
     def next_batch(self) -> list[RawBatch]:
         read: list[RawBatch] = []
+        if self._flight.full() and not self._outside.ended:
+            return read  # the engine asks again in a millisecond
         while len(read) < self._batches and (batch := self._outside.next()) is not None:
             read.append(batch)
         if not read:
             raise StopIteration
+        self._flight.batches += len(read)
         return read
 
     def snapshot(self) -> None:
@@ -331,16 +363,17 @@ class _Partition(StatefulSourcePartition[RawBatch, None]):
 class _Input(FixedPartitionedSource[RawBatch, None]):
     """One reader, on the worker that owns the outside."""
 
-    def __init__(self, outside: Outside | None, batches: int) -> None:
+    def __init__(self, outside: Outside | None, batches: int, flight: _Flight) -> None:
         self._outside = outside
         self._batches = batches
+        self._flight = flight
 
     def list_parts(self) -> list[str]:
         return [] if self._outside is None else ["input"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
         assert self._outside is not None  # only its owner lists the part
-        return _Partition(self._outside, self._batches)
+        return _Partition(self._outside, self._batches, self._flight)
 
 
 class _OutputPartition(StatefulSinkPartition[Emission | Failed, None]):
@@ -396,13 +429,20 @@ def build_flow(
     """
     shards = config.pipeline.shards
     labellers: list[Labeller] = []
+    batch_size = config.pipeline.batch_size
+    # beyond 8 workers the core may not be where the reader is, and only the epochs hold the reader back
+    flight = _Flight(max(16, FLIGHT_LINES // batch_size) if workers <= 8 else None)
 
     def read(batch: RawBatch) -> list[ReadBatch]:
         if not labellers:
             labellers.append(stages.labeller())
         return [understand(batch, labellers[0], stages.excerpt)]
 
-    understand_guarded = guarded(read)
+    def deal(batch: RawBatch) -> tuple[str, RawBatch | Failed]:
+        return f"{READ_KEYS}{batch.sequence % READ_WAYS}", batch
+
+    def reading(_: bytes | None) -> _Stage[RawBatch, ReadBatch]:
+        return _Stage(read, None)
 
     def intake(resumed: bytes | None) -> _Stage[ReadBatch, Slab]:
         stage = Intake(sources, config.service, stages.excerpt)
@@ -410,6 +450,7 @@ def build_flow(
             stage.restore(resumed)
 
         def handle(batch: ReadBatch) -> list[Slab]:
+            flight.batches -= 1
             stage.accept(batch)
             slab = stage.cut()
             return [] if slab is None else [slab]
@@ -435,13 +476,15 @@ def build_flow(
         return _Stage(stage.gather, stage.snapshot if durable else None)
 
     flow = Dataflow("qianshao")
-    batches_at_once = max(1, 256 // config.pipeline.batch_size)
-    lines = op.input("read", flow, _Input(outside, batches_at_once))
-    if workers > 1:
-        lines = op.redistribute("spread", lines)
-    understood = op.flat_map(
-        "understand", lines, lambda batch: [(CORE_KEY, each) for each in understand_guarded(batch)]
-    )
+    batches_at_once = max(1, 256 // batch_size)
+    lines = op.input("read", flow, _Input(outside, batches_at_once, flight))
+    if workers == 1:
+        read_here = guarded(read)
+        understood = op.flat_map("understand", lines, lambda batch: [(CORE_KEY, each) for each in read_here(batch)])
+    else:
+        dealt = op.map("deal", lines, deal)
+        labelled = op.stateful_batch("understand", dealt, reading)
+        understood = op.map("understood", labelled, lambda item: (CORE_KEY, item[1]))
     slabs = op.stateful_batch("intake", understood, intake)
     work = op.flat_map("share", slabs, fan_out)
     reports = op.stateful_batch("bank", work, bank)

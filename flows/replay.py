@@ -29,8 +29,8 @@ from qianshao.config import Config
 from qianshao.errors import QianshaoError, UnreadableInputError
 from qianshao.outcome import Outcome, Tally
 
-PEER_SECONDS = 20.0
-"""How long another process may take to end after the flow has."""
+PEER_SECONDS = 5.0
+"""How long another process may take to end by itself after the flow has."""
 
 
 class OutcomeSink(Protocol):
@@ -83,13 +83,15 @@ class _Files:
         self.raised: BaseException | None = None
         self.last: Outcome | None = None
 
+    @property
+    def ended(self) -> bool:
+        return self.interrupted or self.raised is not None
+
     def next(self) -> RawBatch | None:
-        if self.interrupted or self.raised is not None:
-            return None
-        return self._reader.next(self._stopped)
+        return None if self.ended else self._reader.next(self._stopped)
 
     def take(self, emission: Emission | Failed) -> None:
-        if self.interrupted or self.raised is not None:
+        if self.ended:
             return
         if isinstance(emission, Failed):
             self.raised = emission.exception()
@@ -142,17 +144,17 @@ class _Peer:
             raise self._failure()
 
     def check(self, seconds: float) -> None:
-        """Wait for a good end.
+        """Give the process time to end.
 
         Raises
         ------
         QianshaoError
-            If the process ended badly or not in time.
+            If it ended badly.
         """
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise QianshaoError(f"worker process {self.index}: did not end; run the replay again") from None
+            return  # it is well; the caller ends it
         if code != 0:
             raise self._failure()
 
@@ -290,10 +292,12 @@ def _run_cluster(flow: Dataflow, addresses: list[str], jobs: Sequence[Job]) -> N
             peer.start()
         try:
             run_flow(flow, addresses, 0)
-        except BaseException:  # the engine panics when a peer is lost; say which
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the engine panics when a peer is lost; say which
             for peer in peers:
                 peer.check(PEER_SECONDS)
-            raise
+            raise QianshaoError(f"the dataflow engine broke off ({error}); run the replay again") from error
         for peer in peers:
             peer.check(PEER_SECONDS)
     finally:

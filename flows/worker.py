@@ -21,8 +21,8 @@ from qianshao.config import Config
 MakeStages = Callable[[Config, Path | None], Stages]
 """Builds the stages in whichever process calls it, from the configuration and the calendar's path."""
 
-EPOCH = timedelta(seconds=1)
-"""How far the reader may run ahead of the slowest worker."""
+EPOCH = timedelta(seconds=10)
+"""Each end of an epoch drains the whole flow, with the reader spinning."""
 
 READY = b"ready\n"
 
