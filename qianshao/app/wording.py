@@ -17,6 +17,8 @@ MEASURE_NAMES: dict[str, str] = {
     "danger": "危险信号",
     "code": "设备代码",
     "template": "设备日志",
+    "tickets": "工单",
+    "devices": "设备上报",
     "channel": "渠道",
     "repeat": "重复来访",
 }

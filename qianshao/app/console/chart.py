@@ -32,11 +32,11 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
 
-WIDE = Size(width=1120, height=300)
-WIDE_HALF = Size(width=660, height=240)
-NARROW = Size(width=360, height=240)
+WIDE = Size(width=1120, height=310)
+WIDE_HALF = Size(width=660, height=250)
+NARROW = Size(width=360, height=250)
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 26, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 44, 28
 
 
 def volume_chart(
@@ -158,8 +158,8 @@ def growth_chart(
         at = x(opened)
         anchor, aside = ("start", at + 4) if at < size.width - 60 else ("end", at - 4)
         parts.append(
-            f'<g class="marker p1"><line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 4}" y2="{size.height - _BOTTOM}"/></g>'
-            f'<text class="tick" x="{aside:.1f}" y="14" text-anchor="{anchor}">立案</text>'
+            f'<g class="marker p1"><line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 6}" y2="{size.height - _BOTTOM}"/></g>'
+            f'<text class="tick" x="{aside:.1f}" y="36" text-anchor="{anchor}">立案</text>'
         )
     parts.append("</svg>")
     return "".join(parts)
@@ -247,8 +247,8 @@ def _markers(markers: Iterable[Marker], start: int, end: int, x: Callable[[float
         parts.append(
             f'<a class="marker {escape(marker.severity.lower())}" href="{escape(marker.href)}">'
             f"<title>{escape(marker.label)}</title>"
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 4}" y2="{size.height - _BOTTOM}"/>'
-            f'<rect x="{flag - 2:.1f}" y="4" width="24" height="18" rx="3"/>'
-            f'<text x="{flag + 10:.1f}" y="17" text-anchor="middle">{escape(marker.severity)}</text></a>'
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP - 6}" y2="{size.height - _BOTTOM}"/>'
+            f'<rect x="{flag - 2:.1f}" y="20" width="24" height="18" rx="3"/>'
+            f'<text x="{flag + 10:.1f}" y="33" text-anchor="middle">{escape(marker.severity)}</text></a>'
         )
     return parts
