@@ -14,6 +14,8 @@ from qianshao.errors import ModelError
 GAP = "~"
 _GAP_PATTERN = r"[^，。！？；,.!?;\s]{0,4}?"
 _MAX_TERMS = 12
+_SARCASM_CHARS = 40
+"""In a long text thanks and complaint stand side by side without irony."""
 
 Trie = dict[str, "Trie"]
 
@@ -230,7 +232,9 @@ class Lexicon:
                 score += sign
                 positive += sign > 0
                 negative += sign < 0
-        sarcasm = thanks > 0 and negative > 0
+        if thanks and not negative and len(text) <= _SARCASM_CHARS and self.terms(text):
+            negative, score = 1, score - 1.0
+        sarcasm = thanks > 0 and negative > 0 and len(text) <= _SARCASM_CHARS
         if sarcasm:
             score = min(score, 0.0) - 1.0
         return Feeling(score, positive, negative, sarcasm)

@@ -9,9 +9,10 @@ from scipy import sparse
 
 from models.lexicon import Lexicon
 from models.linear import Linear
+from models.topic import is_small_talk
 
-_LEXICON_LOGIT = 0.9
-_MAX_SCORE = 3.0
+_LAYER_SHARE = 0.7
+_LEXICON_LOGIT = 2.2
 _SILENT_LOGIT = 1.0
 _SARCASM_LOGIT = 2.0
 _NEUTRAL_MARGIN = 0.1
@@ -32,16 +33,19 @@ class SentimentModel:
 
     def label(self, texts: Sequence[str], matrix: sparse.csr_matrix) -> list[float]:
         """Return one value per text, P(positive) − P(negative), rounded to four digits."""
-        logits = self._layer.logits(matrix)
+        logits = _LAYER_SHARE * self._layer.logits(matrix)
         feelings = [self._lexicon.feeling(text) for text in texts]
-        rule = _LEXICON_LOGIT * np.clip([feeling.score for feeling in feelings], -_MAX_SCORE, _MAX_SCORE)
-        silent = np.array([feeling.positive + feeling.negative == 0 for feeling in feelings], dtype=bool)
+        words = np.array([feeling.positive + feeling.negative for feeling in feelings])
+        rule = _LEXICON_LOGIT * np.array([feeling.score for feeling in feelings]) / np.sqrt(1 + words)
+        silent = words == 0
         logits[:, self._positive] += rule / 2
         logits[:, self._negative] -= rule / 2
+        idle = [quiet and is_small_talk(text) for quiet, text in zip(silent.tolist(), texts, strict=True)]
         logits[silent, self._neutral] += _SILENT_LOGIT
         logits[[feeling.sarcasm for feeling in feelings], self._positive] -= _SARCASM_LOGIT
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         values = shares[:, self._positive] - shares[:, self._negative]
+        values[idle] = 0.0
         values[np.abs(values) < _NEUTRAL_MARGIN] = 0.0
         return [round(value, 4) for value in values.tolist()]

@@ -105,6 +105,7 @@ def test_greetings_thanks_and_bare_numbers_have_no_topic(reader: Reader, text: s
         ("非常满意", "非常不满意"),
         ("谢谢，已经好了", "谢谢啊，又坏了"),
         ("送餐很快", "送餐太慢"),
+        ("在不在", "呵呵你们真厉害，扣我两次钱"),
         ("一点都不贵", "太贵了"),
         ("你好，怎么连wifi", "一直连不上，太差劲了"),
     ],
