@@ -53,7 +53,7 @@ def log(seed: int, size: int) -> list[tuple[int, bytes]]:
     ts = START
     for number in range(size):
         ts += rng.choice((300, 2 * SECOND, 15 * SECOND))
-        ident = rng.randrange(max(1, number - 30), number + 1) if rng.random() < 0.05 else number
+        ident = rng.randrange(max(0, number - 30), number + 1) if rng.random() < 0.05 else number
         fields = {"line": rng.choice((None, "家居", "出行", "酒店")), "product": rng.choice(("锁", "窗", None))}
         records.append((ts, line(ident, ts, text=str(number), **fields)))
     return records
