@@ -14,7 +14,7 @@ from detectors.baseline import ShareBaseline
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, signature
-from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Measured
+from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Measured
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.recent import RecentEvents
@@ -42,14 +42,18 @@ PEAK_LIFT = 1.2
 """A window must exceed the highest ordinary one that the series has had by this factor, and by one customer."""
 YOUNG_ALPHA = 0.6
 """Extra dispersion at the start, gone after two days: rhythms that have not been seen twice are not known."""
+LONG_WINDOW_ALPHA = np.array([1.0, 1.0, 1.0, 0.75, 0.55, 0.4])
+"""Dispersion is learnt hour by hour; over longer windows part of it averages out."""
 GROWTH = 1.3
 """A finding is repeated when its customers have grown by this factor."""
 QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5}
 """Measures whose smallest batch is not the configured one."""
+SEVERITY_BONUS = {"danger": 1.5}
+"""The budget is spent by severity: a danger may be told on evidence that much weaker, in −log10."""
 MINIMUM_LIFT = {"topic": 2.0, "negative": 2.5}
-BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格咨询", "会员积分", "其他"))
+BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
 WITNESS = {"code": "devices", "template": "devices", "ticket_type": "tickets"}
@@ -138,15 +142,33 @@ class Bank:
     # -- counting ----------------------------------------------------------------------------------------------------
 
     def _count(self, observation: Observation, tick: int, touched: set[int]) -> None:
-        table = self.table
+        kind = observation.kind
         who = observation.customer
-        everybody, measures = self._measures(observation)
-        if not everybody:
+        if kind == "device":
+            self._tally(observation, observation.device or who, "devices", _device_measures(observation), tick, touched)
             return
-        if everybody == "devices":
-            who = observation.device or who
+        if kind == "rating" or (kind != "ticket" and observation.role not in (None, "customer")):
+            return
+        if kind == "ticket":
+            measures = [("ticket_type", observation.type)] if observation.type else []
+            self._tally(observation, who, "tickets", measures, tick, touched)
+        self._tally(observation, who, "contacts", _voice_measures(observation), tick, touched)
+        if observation.tokens:
+            self._learn_words(observation)
+
+    def _tally(
+        self,
+        observation: Observation,
+        who: int,
+        everybody: str,
+        measures: Sequence[Measured],
+        tick: int,
+        touched: set[int],
+    ) -> None:
+        """Count one somebody among everybody, and under each measure value."""
         if not who:
             return
+        table = self.table
         signed = signature(observation)
         if table.signatures >= MAX_SIGNATURES:
             signed = tuple(pair for pair in signed if pair[0] in DIMENSIONS)
@@ -159,35 +181,6 @@ class Bank:
             value = table.measured_id(measured)
             touched.update(table.count(value, number, who, ts))
             self.recent.add(value, observation)
-        if observation.tokens and everybody != "devices":
-            self._learn_words(observation)
-
-    def _measures(self, observation: Observation) -> tuple[str, list[Measured]]:
-        """Return whom an observation counts among, and what it counts as."""
-        measures: list[Measured] = []
-        kind = observation.kind
-        if kind == "device":
-            if observation.code:
-                measures.append(("code", observation.code))
-            elif observation.level in _LOUD and observation.template:
-                measures.append(("template", observation.template))
-            return "devices", measures
-        if kind == "ticket":
-            if observation.type:
-                measures.append(("ticket_type", observation.type))
-            return "tickets", measures
-        if kind == "rating":
-            return "", measures
-        if observation.role not in (None, "customer"):
-            return "", measures
-        if observation.topic:
-            measures.append(("topic", observation.topic))
-        measures.extend(("term", term) for term in observation.terms[:4])
-        if observation.sentiment < -0.5:
-            measures.append(("negative", ""))
-        if observation.danger:
-            measures.append(("danger", observation.danger))
-        return "contacts", measures
 
     def _learn_words(self, observation: Observation) -> None:
         self.documents += 1
@@ -222,8 +215,8 @@ class Bank:
         mean, alpha = self.baseline.expected(rows, table.windows(table.denominator[rows]))
         mean = np.maximum(mean, 1e-6)
         young = max(0.0, 1.0 - (tick - self.started_ms) / (2 * DAY_MS))
-        wide = np.repeat(alpha[:, None] + YOUNG_ALPHA * young, WINDOWS, axis=1)
-        _, weak = self._thresholds()
+        wide = (alpha[:, None] + YOUNG_ALPHA * young) * LONG_WINDOW_ALPHA
+        opening, weak = self._thresholds()
         strange = (counts >= few) & (counts > 1.5 * mean)
         if not strange.any():
             return []
@@ -237,7 +230,7 @@ class Bank:
         kept = np.flatnonzero((top >= weak) & (self.baseline.history(rows) >= LEARNING_CUSTOMERS))
         if not len(kept):
             return []
-        self.baseline.alarm(rows[kept], tick + DAY_MS)
+        self.baseline.alarm(rows[kept[top[kept] >= opening]], tick)
         by_value: dict[int, list[_Strange]] = {}
         for index in kept.tolist():
             window = int(best[index])
@@ -265,7 +258,7 @@ class Bank:
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
-        opens = top.score >= opening and self._may_open(measure, name)
+        opens = top.score >= opening - SEVERITY_BONUS.get(measure, 0.0) and _may_open(measure, name)
         alarms = self._alarms.setdefault(value, [])
         alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
         known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
@@ -278,13 +271,6 @@ class Bank:
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
         return self._finding(value, top, cell, tick, opens)
-
-    def _may_open(self, measure: str, value: str) -> bool:
-        if measure == "topic":
-            return value not in BENIGN_TOPICS
-        if measure == "ticket_type":
-            return value not in BENIGN_TYPES
-        return measure != "negative"
 
     def _finding(self, value: int, top: _Strange, cell: Cell, tick: int, opens: bool) -> Finding | None:
         table = self.table
@@ -323,7 +309,7 @@ class Bank:
             dims=cause.dims,
             keywords=tuple(words),
             quotes=tuple(quotes(texts, words, 5)) if texts else (),
-            opens=opens,
+            opens=opens and not _benign(carried),
         )
 
     def _expected_at(self, value: int, fixed: Mapping[str, str], top: _Strange) -> float:
@@ -442,7 +428,7 @@ class Bank:
             if row in self._silences:
                 continue
             self._silences[row] = end
-            self.baseline.alarm(np.array([row], dtype=np.int64), end + DAY_MS)
+            self.baseline.alarm(np.array([row], dtype=np.int64), end)
             cell = table.cells[int(table.row_cell[row])]
             findings.append(
                 Finding(
@@ -537,3 +523,38 @@ def _compatible(one: Cell, other: Cell) -> bool:
 
 def _agrees(event: Observation, fixed: Mapping[str, str]) -> bool:
     return all((event.dimension(name) or value) == value for name, value in fixed.items())
+
+
+def _device_measures(observation: Observation) -> list[Measured]:
+    """What a device log counts as: its code, or the template of an error without one."""
+    if observation.code:
+        return [("code", observation.code)]
+    if observation.level in _LOUD and observation.template:
+        return [("template", observation.template)]
+    return []
+
+
+def _voice_measures(observation: Observation) -> list[Measured]:
+    """What a customer's words count as, or an agent's words about them."""
+    measures: list[Measured] = [("topic", observation.topic)] if observation.topic else []
+    measures.extend(("term", term) for term in observation.terms[:4])
+    if observation.sentiment < -0.5:
+        measures.append(("negative", ""))
+    if observation.danger:
+        measures.append(("danger", observation.danger))
+    return measures
+
+
+def _may_open(measure: str, value: str) -> bool:
+    """Return whether a measure value may open an incident without another witness."""
+    if measure == "topic":
+        return value not in BENIGN_TOPICS
+    if measure == "ticket_type":
+        return value not in BENIGN_TYPES
+    return measure != "negative"
+
+
+def _benign(events: Sequence[Observation]) -> bool:
+    """Most of the customers' words are about what customers ask anyway, such as prices on a promotion day."""
+    topics = [event.topic for event in events if event.topic and not event.danger]
+    return 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.counts import HOURS, WINDOWS, CountTable
+from qianshao.clock import DAY_MS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -18,9 +19,15 @@ PARENT_WEIGHT = 30.0
 SIGHT_PRIOR = 0.5
 """Customers a never-seen value is taken to have had already: it keeps the first one from being infinitely strange."""
 MINIMUM_SHAPE = 0.5
+SETTLED_CUSTOMERS = 400.0
+SETTLED_MEAN = 0.8
+"""Dispersion is learnt only where the share itself is known and brings about a customer an hour: the error of an
+unknown share looks like dispersion, the more the rarer the series."""
+HOLD_MS = DAY_MS
+RELEARN_MS = DAY_MS
 PEAK_HALF_LIFE_HOURS = 5 * 24
 """How fast the highest ordinary count of a series is forgotten."""
-_ALPHA_BOUNDS = (0.03, 2.0)
+_ALPHA_BOUNDS = (0.03, 0.5)
 _ALPHA_WEIGHT = 20.0
 
 
@@ -55,7 +62,7 @@ class ShareBaseline:
             return
         for name in ("total", "share", "surplus", "square"):
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
-        self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.15)))
+        self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.12)))
         self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
         self.peak = np.concatenate((self.peak, np.zeros((want - have, WINDOWS), dtype=np.float32)))
         for row in range(have, want):
@@ -98,8 +105,10 @@ class ShareBaseline:
         taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
         decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
         self.total = self.total * decay + taken
-        self.surplus = self.surplus * decay + np.where(has, (taken - mean) ** 2 - mean, 0.0)
-        self.square = self.square * decay + np.where(has, mean * mean, 0.0)
+        settled = has & (np.where(has, self.total[below], 0.0) >= SETTLED_CUSTOMERS) & (mean >= SETTLED_MEAN)
+        settled &= seen <= mean + 3.0 * deviation + 1.0  # an incident is no dispersion
+        self.surplus = self.surplus * decay + np.where(settled, (taken - mean) ** 2 - mean, 0.0)
+        self.square = self.square * decay + np.where(settled, mean * mean, 0.0)
         self._learn_dispersion(n)
         self.peak *= np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_HOURS))
         calm = np.flatnonzero(self.alarmed_until <= now)
@@ -122,7 +131,7 @@ class ShareBaseline:
         for measure in sorted(set(measures.tolist())):
             rows = np.flatnonzero(names == measure)
             square = self.square[rows].sum()
-            pooled = float(np.clip((self.surplus[rows].sum() + 3.0) / (square + 20.0), *_ALPHA_BOUNDS))
+            pooled = float(np.clip((self.surplus[rows].sum() + 2.4) / (square + 20.0), *_ALPHA_BOUNDS))
             self.measure_alpha[measure] = pooled
             self.alpha[rows] = np.clip(
                 (self.surplus[rows] + _ALPHA_WEIGHT * pooled) / (self.square[rows] + _ALPHA_WEIGHT), *_ALPHA_BOUNDS
@@ -134,10 +143,14 @@ class ShareBaseline:
         below = self.table.denominator[rows]
         return np.where(below >= 0, self.total[below], self.total[rows])
 
-    def alarm(self, rows: Ints, until: int) -> None:
-        """Hold the learning of `rows` at their own expectation until the given time."""
+    def alarm(self, rows: Ints, now: int) -> None:
+        """Hold the learning of `rows` at their own expectation for a day, then let them learn for a day at least.
+
+        Without the maximum a series that was expected too low at first would be held there by its own alarms.
+        """
         self._follow()
-        self.alarmed_until[rows] = np.maximum(self.alarmed_until[rows], until)
+        free = rows[self.alarmed_until[rows] + RELEARN_MS <= now]
+        self.alarmed_until[free] = now + HOLD_MS
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as numbers and bytes."""

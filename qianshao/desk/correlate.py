@@ -9,7 +9,8 @@ from qianshao.desk.case import Case
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
-OTHER_WITNESS_MS = 6 * HOUR_MS
+SAME_CAUSE_MS = 6 * HOUR_MS
+SAME_PRODUCT_MS = 3 * HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 
@@ -33,7 +34,8 @@ def belongs(finding: Finding, case: Case) -> float:
     """Return how strongly a finding belongs to a case, 0 = not at all.
 
     The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
-    (1.5), another witness speaking of the same product at the same time (1). Shared customers alone never join findings
+    (1.5), the same problem or the same fine place within hours (1.2), the same product within a few (1): two causes in
+    one product in one morning are rarer than two words for one cause. Shared customers alone never join findings
     whose places contradict each other: chains through one busy customer would swallow strangers.
     """
     if contradict(finding.dims, case.dims):
@@ -51,10 +53,16 @@ def belongs(finding: Finding, case: Case) -> float:
         return 2.0 + shared / smaller
     if key in case.witnessed:
         return 1.5
-    speaks = {each.witness for each in case.witnessed.values()}
-    if finding.witness not in speaks and age <= OTHER_WITNESS_MS and _same_product(finding, case):
+    if age <= SAME_CAUSE_MS and (_same_problem(finding, case) or _same_place(finding.dims, case.dims)):
+        return 1.2
+    if age <= SAME_PRODUCT_MS and _same_product(finding, case):
         return 1.0
     return 0.0
+
+
+def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
+    """Both are explained by the same combination finer than a line, or share what only one model or release has."""
+    return (one == other and len(one) >= 2) or bool(_finer(one) & _finer(other))
 
 
 def _same_product(finding: Finding, case: Case) -> bool:
@@ -64,6 +72,28 @@ def _same_product(finding: Finding, case: Case) -> bool:
         if event.product:
             products[event.product] = products.get(event.product, 0) + 1
     return bool(products) and _most(products) is not None and _most(products) == _most(case.products)
+
+
+def _same_problem(finding: Finding, case: Case) -> bool:
+    """The same topic is most of what customers of the same product say: two words for one thing."""
+    topics: dict[str, int] = {}
+    for event in finding.evidence:
+        if event.topic:
+            topics[event.topic] = topics.get(event.topic, 0) + 1
+    topic = _most(topics)
+    if topic is None or topic != _most(case.topics):
+        return False
+    return _same_product(finding, case)
+
+
+def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
+    """The dimension values that belong to one model or release: model, firmware, an event's own."""
+    return {
+        (name, value)
+        for name, values in dims.items()
+        if name not in ("line", "product", "channel", "region")
+        for value in _values(values)
+    }
 
 
 def _most(counts: Mapping[str, int]) -> str | None:

@@ -25,7 +25,7 @@ WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 REOPEN_MS = 24 * HOUR_MS
 GROWTH = 1.5
-TWO_WITNESSES = 9.0
+TWO_WITNESSES = 10.5
 """Scores of two independent witnesses add up, as their probabilities multiply."""
 
 _LIVE = ("watching", "open", "acknowledged", "mitigated")

@@ -318,7 +318,7 @@ def _firmware_offline(stage: Incidents, rng: Random, case: Case) -> bool:
     )
     code = next(code for code in product.codes if code.level == "error" and _is_connection(code.message))
     message = compile_template(code.message)
-    dims = {"line": product.line, "product": product.name, "firmware": firmware}
+    dims = {"product": product.name, "firmware": firmware}
     if model is not None:
         dims["model"] = model
     cause = stage.cause(case, dims)
@@ -358,7 +358,7 @@ def _model_firmware(stage: Incidents, rng: Random, case: Case) -> bool:
         case,
         trouble,
         rng.sample(cohort, min(case.size, len(cohort) * 6 // 10)),
-        {"line": product.line, "product": product.name, "model": model, "firmware": firmware},
+        {"product": product.name, "model": model, "firmware": firmware},
         rng.choice((sudden, steady)),
         35,
         code=(code.level, code.code, code.message),
@@ -387,7 +387,7 @@ def _unseen_code(stage: Incidents, rng: Random, case: Case) -> bool:
         case,
         trouble,
         rng.sample(cohort, min(case.size, len(cohort))),
-        {"line": product.line, "product": product.name, "model": model},
+        {"product": product.name, "model": model},
         steady,
         40,
         code=("error", code, f"{message} err={code}"),
@@ -409,7 +409,7 @@ def _battery(stage: Incidents, rng: Random, case: Case) -> bool:
         case,
         trouble,
         rng.sample(cohort, min(case.size, len(cohort) * 6 // 10)),
-        {"line": product.line, "product": product.name, "firmware": firmware},
+        {"product": product.name, "firmware": firmware},
         ramp,
         90,
         code=("warn", "", "drain rate high {pct}mA state={d}"),
@@ -421,14 +421,14 @@ def _double_charge(stage: Incidents, rng: Random, case: Case) -> bool:
     """A billing run charges twice: nothing but contacts."""
     trouble = TROUBLES["double_charge"]
     product = stage.product_for(rng, case, trouble)
-    return stage.crowd(rng, case, trouble, product, {"line": product.line, "product": product.name}, sudden, 45)
+    return stage.crowd(rng, case, trouble, product, {"product": product.name}, sudden, 45)
 
 
 def _payment_outage(stage: Incidents, rng: Random, case: Case) -> bool:
     """The payment gateway is down: the app logs timeouts, people stand at tills."""
     trouble = TROUBLES["pay_down"]
     product = PRODUCT["钱包付款"]
-    cause = stage.cause(case, {"line": product.line, "product": product.name})
+    cause = stage.cause(case, {"product": product.name})
     message = compile_template("gateway timeout cost={ms}ms")
     devices = stage.setting.population.devices[product.name]
     for device in rng.sample(devices, min(case.size, len(devices))):
@@ -492,7 +492,7 @@ def _regional(name: str, onset: Onset, delay: float, always: bool) -> Callable[[
         trouble = TROUBLES[name]
         product = stage.product_for(rng, case, trouble)
         region = case.region or (_REGION.pick(rng) if always or rng.random() < 0.6 else None)
-        dims = {"line": product.line, "product": product.name}
+        dims = {"product": product.name}
         if region is not None:
             dims["region"] = region
         return stage.crowd(rng, case, trouble, product, dims, onset, delay, region=region)
@@ -514,7 +514,7 @@ def _refund_missing(stage: Incidents, rng: Random, case: Case) -> bool:
     """A payout run got lost: the same customers come again and again."""
     trouble = TROUBLES["refund_missing"]
     product = stage.product_for(rng, case, trouble)
-    dims = {"line": product.line, "product": product.name}
+    dims = {"product": product.name}
     return stage.crowd(rng, case, trouble, product, dims, steady, 60, again=0.62)
 
 
@@ -537,7 +537,7 @@ def _smoke(stage: Incidents, rng: Random, case: Case) -> bool:
     product = stage.product_for(rng, case, trouble)
     model = _pick_model(rng, product, case.model)
     cohort = stage.cohort(product, model, None)
-    dims = {"line": product.line, "product": product.name, "model": model}
+    dims = {"product": product.name, "model": model}
     devices = rng.sample(cohort, min(case.size, len(cohort)))
     return stage.owners(rng, case, trouble, devices, dims, steady, 20, named=0.8)
 
@@ -547,7 +547,7 @@ def _illness(stage: Incidents, rng: Random, case: Case) -> bool:
     trouble = TROUBLES["illness"]
     product = stage.product_for(rng, case, trouble)
     region = case.region or _REGION.pick(rng)
-    dims = {"line": product.line, "product": product.name, "region": region}
+    dims = {"product": product.name, "region": region}
     return stage.crowd(rng, case, trouble, product, dims, steady, 60, region=region, named=0.8)
 
 
@@ -555,7 +555,7 @@ def _scam(stage: Incidents, rng: Random, case: Case) -> bool:
     """Swindlers pose as the service."""
     trouble = TROUBLES["scam"]
     product = stage.product_for(rng, case, trouble)
-    dims = {"line": product.line, "product": product.name}
+    dims = {"product": product.name}
     return stage.crowd(rng, case, trouble, product, dims, steady, 40, named=0.8)
 
 
