@@ -100,6 +100,9 @@ _DENIED = re.compile(
 _ASKED = re.compile(r"[^，。！；,!;\s]{0,6}?(?:吗|嘛|么(?!办|处理|回事)|吧|没有?(?=[?？]|$)|不(?=[?？]|$))")
 _STILL_ASSERTED = re.compile(r"怎么|咋|为什么|凭什么|谁负责|管不管|赔|知道吗|懂吗|你们看")
 _FIGURATIVE = re.compile(r"[辣头好棒美糖盐酱]|性")
+_HEARSAY = re.compile(r"网上|听说|据说|新闻|别的牌子|别的品牌|其他品牌|别人家|看到有人|有家的|怕")
+_GENERAL = re.compile(r"有检测吗|没事吧|会不会|注意事项|怎么预防")
+_HEARSAY_WINDOW = 20
 _INQUIRED = re.compile(r"吗|嘛")
 _WOULD = re.compile(r"[会能]$")
 
@@ -186,14 +189,16 @@ class Lexicon:
         return tuple(dict.fromkeys(value for _, value in found))[:_MAX_TERMS]
 
     def danger(self, text: str) -> str:
-        """Return the first danger that a text asserts, '' if none; denials, worries and questions assert nothing.
+        """Return the first danger that a text asserts, '' if none; denials, hearsay, worries and questions do not.
 
         >>> lexicon = Lexicon()
         >>> lexicon.danger("热水器冒烟了怎么办"), lexicon.danger("没有冒烟"), lexicon.danger("不会漏电吧")
         ('人身安全', '', '')
         """
         for start, end, name in self._dangers.find(text):
-            if _denied(text, start):
+            if _denied(text, start) or _HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
+                continue
+            if _GENERAL.search(text, end, end + _HEARSAY_WINDOW) is not None:
                 continue
             tail = _tail(text, end)
             if _ASKED.match(tail) is not None and _STILL_ASSERTED.search(tail) is None:

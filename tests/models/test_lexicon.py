@@ -37,6 +37,8 @@ def test_faults_told_in_many_words_become_one_term(lexicon: Lexicon, text: str, 
         ("热水器冒烟了怎么办", "人身安全"),
         ("洗澡的时候被电了一下", "人身安全"),
         ("吃完全家拉肚子了", "食品安全"),
+        ("两个人吃完都吐了", "食品安全"),
+        ("插头一股焦味还有烟", "人身安全"),
         ("有人冒充你们客服让我转账", "资金被骗"),
         ("卡里的钱被转走了", "资金被骗"),
         ("摄像头里有人说话", "隐私泄露"),
@@ -63,6 +65,8 @@ def test_an_asserted_danger_is_named(lexicon: Lexicon, text: str, danger: str) -
         "味道爆炸好吃",
         "很安全很满意",
         "是不是漏电了",
+        "网上说别的牌子的门锁爆炸了，你们有检测吗",
+        "听说有家的热水器冒烟了",
     ],
 )
 def test_denied_asked_and_feared_dangers_are_not_asserted(lexicon: Lexicon, text: str) -> None:
