@@ -11,7 +11,7 @@ import pytest
 from models.features import feature_matrix
 from models.lexicon import Lexicon
 from models.linear import Seed, load_seed
-from models.seed import corpus_fingerprint
+from models.seed import corpus_fingerprint, write_seed
 from models.sentiment import SentimentModel
 from models.tokens import Tokeniser
 from models.topic import TopicModel, is_small_talk
@@ -44,6 +44,15 @@ def test_the_shipped_layers_were_fitted_on_this_corpus_and_taxonomy(reader: Read
     assert reader.seed.fingerprint == corpus_fingerprint(reader.lexicon), "run python -m models.seed"
     assert set(reader.seed.topic.labels) == {*reader.lexicon.topics, ""}
     assert len(files("models").joinpath("seed.npz").read_bytes()) < 1_500_000
+
+
+@pytest.mark.slow
+def test_fitting_again_yields_the_shipped_layers(reader: Reader, tmp_path: Path) -> None:
+    write_seed(tmp_path / "again.npz")
+    again = load_seed(tmp_path / "again.npz")
+    for shipped, fitted in ((reader.seed.topic, again.topic), (reader.seed.sentiment, again.sentiment)):
+        assert shipped.labels == fitted.labels
+        assert np.abs(shipped.weights - fitted.weights).max() < 0.05 * np.abs(shipped.weights).max()
 
 
 @pytest.mark.parametrize(
