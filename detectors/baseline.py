@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.counts import HOURS, WINDOWS, CountTable
-from qianshao.clock import DAY_MS
+from qianshao.clock import DAY_MS, HOUR_MS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -25,8 +25,10 @@ SETTLED_MEAN = 0.8
 unknown share looks like dispersion, the more the rarer the series."""
 HOLD_MS = DAY_MS
 RELEARN_MS = DAY_MS
-PEAK_HALF_LIFE_HOURS = 5 * 24
+PEAK_HALF_LIFE_DAYS = 5
 """How fast the highest ordinary count of a series is forgotten."""
+DAY_ENDS_MS = 20 * HOUR_MS
+"""When a day's peak joins the ordinary ones, in UTC (04:00 in China): a rise is not measured against its own start."""
 _ALPHA_BOUNDS = (0.03, 0.5)
 _ALPHA_WEIGHT = 20.0
 
@@ -53,6 +55,7 @@ class ShareBaseline:
         self.alarmed_until: Ints = np.zeros(0, dtype=np.int64)
         self.measure_alpha: dict[str, float] = {}
         self.peak: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
+        self.today: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
         self._follow()
 
     def _follow(self) -> None:
@@ -64,7 +67,10 @@ class ShareBaseline:
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
         self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.12)))
         self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
-        self.peak = np.concatenate((self.peak, np.zeros((want - have, WINDOWS), dtype=np.float32)))
+        for name in ("peak", "today"):
+            setattr(
+                self, name, np.concatenate((getattr(self, name), np.zeros((want - have, WINDOWS), dtype=np.float32)))
+            )
         for row in range(have, want):
             parent = int(self.table.parent[row])
             if parent >= 0:
@@ -110,9 +116,11 @@ class ShareBaseline:
         self.surplus = self.surplus * decay + np.where(settled, (taken - mean) ** 2 - mean, 0.0)
         self.square = self.square * decay + np.where(settled, mean * mean, 0.0)
         self._learn_dispersion(n)
-        self.peak *= np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_HOURS))
         calm = np.flatnonzero(self.alarmed_until <= now)
-        self.peak[calm] = np.maximum(self.peak[calm], table.windows(calm))
+        self.today[calm] = np.maximum(self.today[calm], table.windows(calm))
+        if (now - DAY_ENDS_MS) % DAY_MS < HOUR_MS:
+            self.peak = np.maximum(self.peak * np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_DAYS)), self.today)
+            self.today[:] = 0
         totals = np.where(has, self.total[below], 0.0)
         depths = table.depth[:n]
         for depth in range(int(depths.max()) + 1):
@@ -158,6 +166,7 @@ class ShareBaseline:
         return {
             **{name: getattr(self, name).tobytes() for name in ("total", "share", "surplus", "square", "alpha")},
             "peak": self.peak.tobytes(),
+            "today": self.today.tobytes(),
             "alarmed_until": self.alarmed_until.tobytes(),
             "measure_alpha": sorted(self.measure_alpha.items()),
         }
@@ -167,5 +176,6 @@ class ShareBaseline:
         for name in ("total", "share", "surplus", "square", "alpha"):
             setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
         self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
-        self.peak = np.frombuffer(state["peak"], dtype=np.float32).reshape(-1, WINDOWS).copy()
+        for name in ("peak", "today"):
+            setattr(self, name, np.frombuffer(state[name], dtype=np.float32).reshape(-1, WINDOWS).copy())
         self.measure_alpha = dict(state["measure_alpha"])
