@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Protocol
 
 import msgspec
-from bytewax.dataflow import Dataflow
 
 from flows.batch import Emission, Failed, RawBatch
 from flows.pipeline import build_flow
@@ -114,7 +113,10 @@ class _Files:
     def close(self) -> None:
         self._reader.close()
         for sink in self._sinks or ():
-            sink.close()
+            try:
+                sink.close()
+            except BaseException as error:  # noqa: BLE001 - the others are closed first; then the first error is raised
+                self.raised = self.raised or error
 
 
 class _Peer:
@@ -236,7 +238,7 @@ def run_replay(
             else:
                 addresses = _free_addresses(workers)
                 jobs = [Job(i, addresses, sources, config, calendar, make_stages) for i in range(1, workers)]
-                _run_cluster(flow, addresses, jobs)
+                _run_cluster(lambda: run_flow(flow, addresses, 0), jobs)
     finally:
         outside.close()
     if outside.raised is not None:
@@ -284,14 +286,14 @@ def _free_addresses(count: int) -> list[str]:
         return [f"127.0.0.1:{each.getsockname()[1]}" for each in bound]
 
 
-def _run_cluster(flow: Dataflow, addresses: list[str], jobs: Sequence[Job]) -> None:
+def _run_cluster(run: Callable[[], None], jobs: Sequence[Job]) -> None:
     peers: list[_Peer] = []
     try:
         peers += (_Peer(job) for job in jobs)
         for peer in peers:
             peer.start()
         try:
-            run_flow(flow, addresses, 0)
+            run()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the engine panics when a peer is lost; say which

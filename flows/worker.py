@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from bytewax._bytewax import cluster_main, run_main
 from bytewax.dataflow import Dataflow
+from bytewax.testing import cluster_main, run_main  # the engine's only public name for running in one's own process
 
 from flows.pipeline import Stages, build_flow
 from qianshao.config import Config
