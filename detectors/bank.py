@@ -55,6 +55,7 @@ SEVERITY_BONUS = {"danger": 1.5}
 MINIMUM_LIFT = {"topic": 2.0, "negative": 2.5}
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
+SAFETY_TOPIC = "安全隐患"
 BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
 WITNESS = {"code": "devices", "template": "devices", "ticket_type": "tickets"}
 _DROP_SCORE_MARGIN = 1.0
@@ -251,9 +252,8 @@ class Bank:
         measure, name = table.measured[value]
         top = min(strange, key=lambda each: (-each.score, table.cells[int(table.row_cell[each.row])]))
         cell = table.cells[int(table.row_cell[top.row])]
-        minimum = min(FEW.get(measure, 99), self.settings.minimum_customers)
-        if measure in ("code", "template"):
-            minimum = FEW[measure]
+        new = measure in ("code", "template") and self._never_seen(value)
+        minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
         lift = MINIMUM_LIFT.get(measure, 2.0)
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
@@ -270,9 +270,14 @@ class Bank:
             known.cell, known.observed, known.opens = cell, max(known.observed, top.observed), known.opens or opens
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
-        return self._finding(value, top, cell, tick, opens)
+        return self._finding(value, top, cell, tick, opens=opens, new=new)
 
-    def _finding(self, value: int, top: _Strange, cell: Cell, tick: int, opens: bool) -> Finding | None:
+    def _never_seen(self, value: int) -> bool:
+        """Return whether no ordinary hour has had this value: all that is known of it is this rise."""
+        rows = np.array(self.table.rows_of_measured[value], dtype=np.int64)
+        return bool((self.baseline.peak[rows] == 0).all())
+
+    def _finding(self, value: int, top: _Strange, cell: Cell, tick: int, *, opens: bool, new: bool) -> Finding | None:
         table = self.table
         measure, name = table.measured[value]
         by_device = WITNESS.get(measure) == "devices"
@@ -293,7 +298,6 @@ class Bank:
             return None
         texts = [(event.text, event.tokens) for event in carried if event.tokens]
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
-        new = measure in ("code", "template") and top.expected < 0.05
         kind: SignalKind = "new" if new else "device" if by_device else "rise"
         return Finding(
             series=Series(measure, name, cell),
@@ -363,8 +367,10 @@ class Bank:
                 if row in broad:
                     messages[row] = messages.get(row, 0) + number
         rows = set(messages)
-        everybody = {self._denominators[name] for name in ("contacts", "devices")}
-        rows.update(row for row in broad if int(table.row_measured[row]) in everybody)
+        for row in broad:
+            measure = table.measured[int(table.row_measured[row])][0]
+            if measure in ("contacts", "devices") or (measure == "topic" and not table.cells[int(table.row_cell[row])]):
+                rows.add(row)  # written also when nobody came: a silent bin is a count of zero
         rollups: list[Rollup] = []
         self.baseline._follow()
         for row in sorted(rows):
@@ -535,9 +541,15 @@ def _device_measures(observation: Observation) -> list[Measured]:
 
 
 def _voice_measures(observation: Observation) -> list[Measured]:
-    """What a customer's words count as, or an agent's words about them."""
-    measures: list[Measured] = [("topic", observation.topic)] if observation.topic else []
-    measures.extend(("term", term) for term in observation.terms[:4])
+    """What a customer's words count as, or an agent's words about them.
+
+    A word of danger that is not asserted — hearsay, a worry, a question — counts as nothing.
+    """
+    measures: list[Measured] = []
+    if observation.danger or observation.topic != SAFETY_TOPIC:
+        if observation.topic:
+            measures.append(("topic", observation.topic))
+        measures.extend(("term", term) for term in observation.terms[:4])
     if observation.sentiment < -0.5:
         measures.append(("negative", ""))
     if observation.danger:

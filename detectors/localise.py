@@ -24,7 +24,7 @@ CERTAIN_BROAD = 0.2
 BROAD_FIRST = ("product", "line")
 """Fixed before all others: a firmware or a model means something only within its product."""
 MAX_VALUES = 3
-SEVERAL_AT_MOST = 0.6
+SEVERAL_AT_MOST = 0.5
 """Several values together name a cause only when ordinarily they are less than this share."""
 
 
@@ -130,7 +130,7 @@ def _explaining(
                 return None
             chance = float(binom.sf(min(carried, stated) - 1, stated, min(max(long_run, 0.005), 0.999)))
             ways = comb(max(len(customers), len(values)), len(values))
-            if chance * ways > (CERTAIN_BROAD if name in BROAD_FIRST and not several else CERTAIN):
+            if chance * ways > (CERTAIN / 20 if several else CERTAIN_BROAD if name in BROAD_FIRST else CERTAIN):
                 return None
             return (explained / max(long_run, 0.005), list(values))
     return None

@@ -12,6 +12,8 @@ from models.lexicon import Lexicon
 from models.linear import Linear
 
 MINIMUM_CONFIDENCE = 0.45
+UNCUED_CONFIDENCE = 0.8
+"""What the layer must reach where no cue word of the topic stands in the text: its words may have met by chance."""
 _CUE_LOGIT = 1.6
 _MAX_CUE_WEIGHT = 2.5
 _UNKNOWN_LOGIT = -2.0
@@ -66,9 +68,10 @@ class TopicModel:
         best = shares.argmax(axis=1)
         confidence = shares[np.arange(count), best]
         labels = []
-        for text, index, share in zip(texts, best.tolist(), confidence.tolist(), strict=True):
+        needed = np.where(cues[np.arange(count), best] > 0, MINIMUM_CONFIDENCE, UNCUED_CONFIDENCE)
+        for text, index, share, least in zip(texts, best.tolist(), confidence.tolist(), needed.tolist(), strict=True):
             topic = self._labels[index]
-            if not topic or share < MINIMUM_CONFIDENCE or is_small_talk(text):
+            if not topic or share < least or is_small_talk(text):
                 labels.append(("", 0.0))
             else:
                 labels.append((topic, round(share, 4)))

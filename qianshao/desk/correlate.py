@@ -10,6 +10,7 @@ from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
 SAME_CAUSE_MS = 6 * HOUR_MS
+SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
@@ -18,12 +19,15 @@ LEAST_SHARED = 3
 def contradict(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
     """True when two dimension combinations name different values of one dimension.
 
+    The channel does not count: the same trouble is told by telephone and in the app.
+
     >>> contradict({"product": "门锁"}, {"product": "门锁", "region": "华东"})
     False
     >>> contradict({"region": "华东"}, {"region": ["华南", "华北"]})
     True
     """
-    return any(not set(_values(one[name])) & set(_values(other[name])) for name in one if name in other)
+    shared = (name for name in one if name in other and name != "channel")
+    return any(not set(_values(one[name])) & set(_values(other[name])) for name in shared)
 
 
 def _values(value: str | list[str]) -> list[str]:
@@ -34,13 +38,16 @@ def belongs(finding: Finding, case: Case) -> float:
     """Return how strongly a finding belongs to a case, 0 = not at all.
 
     The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
-    (1.5), the same problem or the same fine place within hours (1.2), the same product within a few (1): two causes in
-    one product in one morning are rarer than two words for one cause. Shared customers alone never join findings
-    whose places contradict each other: chains through one busy customer would swallow strangers.
+    (1.5), the same model or release within half a day (1.3), the same problem or fine place within hours (1.2), the
+    same product within a few (1): two causes in one product in one morning are rarer than two words for one cause.
+    Shared customers alone never join findings whose places contradict each other: chains through one busy customer
+    would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
     """
+    age = finding.tick - case.last_evidence
+    if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims):
+        return 1.3
     if contradict(finding.dims, case.dims):
         return 0.0
-    age = finding.tick - case.last_evidence
     if age > SAME_VALUE_MS:
         return 0.0
     key = f"{finding.series.measure}:{finding.series.value}"
@@ -53,6 +60,8 @@ def belongs(finding: Finding, case: Case) -> float:
         return 2.0 + shared / smaller
     if key in case.witnessed:
         return 1.5
+    if age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims):
+        return 1.3
     if age <= SAME_CAUSE_MS and (_same_problem(finding, case) or _same_place(finding.dims, case.dims)):
         return 1.2
     if age <= SAME_PRODUCT_MS and _same_product(finding, case):
@@ -61,8 +70,8 @@ def belongs(finding: Finding, case: Case) -> float:
 
 
 def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
-    """Both are explained by the same combination finer than a line, or share what only one model or release has."""
-    return (one == other and len(one) >= 2) or bool(_finer(one) & _finer(other))
+    """Both are explained by the same combination finer than a line."""
+    return one == other and len(one) >= 2
 
 
 def _same_product(finding: Finding, case: Case) -> bool:
@@ -83,17 +92,21 @@ def _same_problem(finding: Finding, case: Case) -> bool:
     topic = _most(topics)
     if topic is None or topic != _most(case.topics):
         return False
-    return _same_product(finding, case)
+    return _same_product(finding, case) or not finding.dims or not case.dims
 
 
 def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
     """The dimension values that belong to one model or release: model, firmware, an event's own."""
-    return {
-        (name, value)
-        for name, values in dims.items()
-        if name not in ("line", "product", "channel", "region")
-        for value in _values(values)
-    }
+    return _pairs(dims, {"line", "product", "channel", "region"})
+
+
+def _own(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
+    """The values of the events' own dimensions."""
+    return _pairs(dims, {"line", "product", "channel", "region", "model", "firmware"})
+
+
+def _pairs(dims: Mapping[str, str | list[str]], without: set[str]) -> set[tuple[str, str]]:
+    return {(name, value) for name, values in dims.items() if name not in without for value in _values(values)}
 
 
 def _most(counts: Mapping[str, int]) -> str | None:

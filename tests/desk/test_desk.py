@@ -53,7 +53,7 @@ def finding(
                 customer=number + 1,
                 device=number + 1 if witness == "devices" else 0,
                 product=product,
-                topic="设备离线",
+                topic=value if measure == "topic" else "设备离线",
                 danger=danger,
             )
             for number in customers
@@ -90,10 +90,10 @@ def test_a_weak_witness_is_watched_and_nobody_is_told() -> None:
 
 def test_two_weak_but_independent_witnesses_open_one_incident() -> None:
     target = desk()
-    target.advance([finding(customers=range(5), opens=False, score=4.5)], NOON)
+    target.advance([finding(customers=range(5), opens=False, score=5.2)], NOON)
     later = NOON + 20 * MINUTE_MS
     device = finding(
-        customers=range(100, 106), tick=later, measure="code", value="E9", witness="devices", opens=False, score=4.8
+        customers=range(100, 106), tick=later, measure="code", value="E9", witness="devices", opens=False, score=5.6
     )
     changes, _ = target.advance([device], later)
     assert steps(changes) == [("opened", "two_witnesses")]
@@ -128,19 +128,41 @@ def test_findings_whose_places_contradict_are_two_incidents_although_customers_a
 def test_a_busy_customer_does_not_chain_two_causes_together() -> None:
     target = desk()
     one = finding(customers=range(10))
-    other = finding(customers=range(9, 20), value="退款售后", measure="topic")
+    other = finding(customers=range(9, 20), value="退款售后", product="外卖", dims={})
+    changes, _ = target.advance([one, other], NOON)
+    assert len({change.incident for change in changes}) == 2
+
+
+def test_two_words_for_one_cause_of_a_product_are_one_incident() -> None:
+    target = desk()
+    later = NOON + HOUR_MS
+    first, _ = target.advance([finding(customers=range(10), measure="term", value="白屏")], NOON)
+    target.advance([finding(customers=range(20, 28), measure="term", value="闪退", tick=later)], later)
+    assert target.advance([], later + RESOLVE_MS)[0][0].incident == first[0].incident
+
+
+def test_another_product_at_the_same_time_is_another_incident() -> None:
+    target = desk()
+    one = finding(customers=range(10))
+    other = finding(customers=range(20, 30), value="退款售后", product="外卖", dims={"product": "外卖"})
     changes, _ = target.advance([one, other], NOON)
     assert len({change.incident for change in changes}) == 2
 
 
 def test_cases_found_to_be_one_cause_are_merged_into_the_older() -> None:
     target = desk()
-    first, _ = target.advance([finding(customers=range(10))], NOON)
-    second, _ = target.advance([finding(customers=range(8, 28), value="账号登录", tick=NOON + 10_000)], NOON + 10_000)
+    nowhere = {"dims": {}, "product": None}
+    first, _ = target.advance([finding(customers=range(10), **nowhere)], NOON)  # type: ignore[arg-type]
+    tick = NOON + 10_000
+    second, _ = target.advance(
+        [finding(customers=range(8, 28), value="账号登录", tick=tick, **nowhere)],  # type: ignore[arg-type]
+        tick,
+    )
     assert len({change.incident for change in first + second}) == 2
     merged: list[IncidentChange] = []
     for tick in (NOON + 20_000, NOON + 30_000):
-        merged += target.advance([finding(customers=range(2, 20), value="账号登录", tick=tick)], tick)[0]
+        joining = finding(customers=range(2, 20), value="账号登录", tick=tick, **nowhere)  # type: ignore[arg-type]
+        merged += target.advance([joining], tick)[0]
     ended = [change for change in merged if change.change == "merged"]
     assert [(change.incident, change.parent) for change in ended] == [(second[0].incident, first[0].incident)]
 
