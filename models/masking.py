@@ -499,13 +499,20 @@ _PRIVATE_KEY = re.compile(
     rf"(?:(?P<q>[\"'\\]{{1,4}})[^\"']{{0,4000}}[\"']?|[^,}}\]\s]{{1,4000}})",
     re.I,
 )
+_NAMED_VALUE = re.compile(
+    rf"(?P<key>[A-Za-z_\u4e00-\u9fff]{{1,40}}){_QUOTE}\s*[:=]\s*{_QUOTE}(?P<value>[^\"'\\,:{{}}\[\]]{{2,200}})"
+)
 _LONG_RUN = re.compile(rf"[{_DIGIT}](?:{_FILLER}{{0,3}}[{_DIGIT}]){{6,}}[xX]?")
 _SERIAL = re.compile(r"(?<![A-Za-z0-9_\-])(?=[A-Za-z_\-]*[0-9])[A-Za-z0-9_\-]{8,}")
 
 
 def _blank_customers(text: str) -> str:
-    """Blank the value of every `customer` key, balanced or not: a truncated object is blanked to the end."""
+    """Blank the value of every `customer` key, balanced or not: a truncated object is blanked to the end.
+
+    What the object calls the customer is replaced everywhere else too.
+    """
     pieces: list[str] = []
+    named: dict[str, str] = {}
     done = 0
     for key in _OBJECT_KEY.finditer(text):
         if key.start() < done:
@@ -523,9 +530,10 @@ def _blank_customers(text: str) -> str:
             while position < len(text) and text[position] not in ",}\n":
                 position += 1
         pieces.append("…")
+        named |= {found["key"]: found["value"] for found in _NAMED_VALUE.finditer(text, key.end(), position)}
         done = position
     pieces.append(text[done:])
-    return "".join(pieces)
+    return mask_own("".join(pieces), own_identifiers(named))
 
 
 def mask_excerpt(raw: bytes) -> str:

@@ -252,6 +252,17 @@ def test_an_excerpt_blanks_a_truncated_customer_and_escaped_digits() -> None:
     assert mask_excerpt("13812345678".encode("utf-16")).count("〔") == 1
 
 
+@pytest.mark.parametrize("quote", ['"', '\\"'])
+def test_an_excerpt_shows_what_its_customer_is_called_nowhere(quote: str) -> None:
+    record = (
+        '{"text":"张三丰的锁坏了，账户lisi_home","customer":{"name":"张三丰","account":"lisi_home"},"role":"张三丰"}'
+    )
+    shown = mask_excerpt(record.replace('"', quote).encode())
+    assert "张三丰" not in shown
+    assert "lisi_home" not in shown
+    assert "锁坏了" in shown
+
+
 @pytest.mark.parametrize(
     "text",
     [
