@@ -19,15 +19,21 @@ LEAST_SHARED = 3
 def contradict(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
     """True when two dimension combinations name different values of one dimension.
 
+    A list of values contradicts only in the product: several regions together are what few customers happened to state.
     The channel does not count: the same trouble is told by telephone and in the app.
 
     >>> contradict({"product": "门锁"}, {"product": "门锁", "region": "华东"})
     False
-    >>> contradict({"region": "华东"}, {"region": ["华南", "华北"]})
+    >>> contradict({"region": "华东"}, {"region": "华南"})
     True
+    >>> contradict({"region": ["华东", "华北"]}, {"region": "华南"})
+    False
     """
-    shared = (name for name in one if name in other and name != "channel")
-    return any(not set(_values(one[name])) & set(_values(other[name])) for name in shared)
+    for name in one.keys() & other.keys() - {"channel"}:
+        vague = isinstance(one[name], list) or isinstance(other[name], list)
+        if (name == "product" or not vague) and not set(_values(one[name])) & set(_values(other[name])):
+            return True
+    return False
 
 
 def _values(value: str | list[str]) -> list[str]:
@@ -70,8 +76,8 @@ def belongs(finding: Finding, case: Case) -> float:
 
 
 def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
-    """Both are explained by the same combination finer than a line."""
-    return one == other and len(one) >= 2
+    """Both are explained by the same combination finer than a line, or share a model or release."""
+    return (one == other and len(one) >= 2) or bool(_finer(one) & _finer(other))
 
 
 def _same_product(finding: Finding, case: Case) -> bool:

@@ -281,9 +281,11 @@ def test_a_state_of_another_version_is_refused() -> None:
         desk().restore(msgspec.msgpack.encode({"version": 7}))
 
 
-def test_lists_of_values_contradict_only_when_they_share_none() -> None:
-    assert contradict({"region": ["华东", "华南"]}, {"region": "华北"})
-    assert not contradict({"region": ["华东", "华南"]}, {"region": ["华南", "华北"]})
+def test_a_list_of_values_contradicts_only_in_the_product() -> None:
+    assert contradict({"product": ["门锁", "摄像头"]}, {"product": "外卖"})
+    assert not contradict({"product": ["门锁", "摄像头"]}, {"product": "门锁"})
+    assert not contradict({"region": ["华东", "华南"]}, {"region": "华北"})
+    assert contradict({"firmware": "2.2.0"}, {"firmware": "2.1.0"})
 
 
 def test_versions_of_an_incident_count_up_without_gaps() -> None:
