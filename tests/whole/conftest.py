@@ -17,7 +17,7 @@ from flows.sources.world.incidents import HOUR, KIND, Case, Incidents
 from flows.sources.world.plan import finish
 from flows.sources.world.setting import Plan, Setting
 from qianshao.app import rehearsal
-from qianshao.app.rehearsal import Rehearsal
+from qianshao.app.rehearsal import Observe, Rehearsal
 from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Pipeline
 
 Whole = Callable[..., Rehearsal]
@@ -60,17 +60,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 def _runner(tmp_path: Path) -> Whole:
     serial = count()
 
-    def run(paths: list[Path], *, batch_size: int = 1_000, workers: int = 1) -> Rehearsal:
+    def run(
+        paths: list[Path],
+        *,
+        batch_size: int = 1_000,
+        workers: int = 1,
+        config: Config | None = None,
+        observe: Observe = lambda fraction, outcome: None,
+    ) -> Rehearsal:
         order = rehearsal.check(paths, tmp_path / f"out{next(serial)}", workers=workers)
-        order = msgspec.structs.replace(order, config=Config(pipeline=Pipeline(batch_size=batch_size)))
-        return rehearsal.rehearse(order, lambda fraction, outcome: None)
+        settings = config or Config(pipeline=Pipeline(batch_size=batch_size))
+        return rehearsal.rehearse(msgspec.structs.replace(order, config=settings), observe)
 
     return run
 
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Whole:
-    """Run the whole product over files: `whole(paths, batch_size=…, workers=…)`, each time into a new folder."""
+    """Run the whole product over files: `whole(paths, batch_size=…, workers=…, …)`, each time into a new folder."""
     return _runner(tmp_path)
 
 
