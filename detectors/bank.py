@@ -18,7 +18,7 @@ from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Measured
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.recent import RecentEvents
-from detectors.rhythm import Rhythm
+from detectors.rhythm import NO_BAND, Rhythm
 from detectors.tail import lower_score, upper_score
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
@@ -95,6 +95,7 @@ class Bank:
         self._voiced: dict[int, int] = {}
         self._alarms: dict[int, list[_Alarm]] = {}
         self._silences: dict[int, int] = {}
+        self._standing: tuple[int, set[int], set[int]] = (-1, set(), set())
 
     # -- the way of one call -----------------------------------------------------------------------------------------
 
@@ -342,14 +343,10 @@ class Bank:
     def _totals(self, measured: Measured, anchor: Mapping[str, str], name: str) -> dict[str, float]:
         """Learnt customers by value of one dimension within a cell."""
         table = self.table
-        wanted = {*anchor, name}
         totals: dict[str, float] = {}
-        for row in table.rows_of_measured[table.measured_id(measured)]:
-            cell = table.cells[int(table.row_cell[row])]
-            if len(cell) != len(wanted):
-                continue
-            pairs = dict(cell)
-            if name in pairs and all(pairs.get(key) == value for key, value in anchor.items()):
+        for row in table.rows_with(table.measured_id(measured), tuple(sorted({*anchor, name}))):
+            pairs = dict(table.cells[int(table.row_cell[row])])
+            if all(pairs[key] == value for key, value in anchor.items()):
                 totals[pairs[name]] = totals.get(pairs[name], 0.0) + float(self.baseline.total[row])
         return totals
 
@@ -366,23 +363,22 @@ class Bank:
             for row in table.rows_of(measured, signed):
                 if row in broad:
                     messages[row] = messages.get(row, 0) + number
-        rows = set(messages)
-        for row in broad:
-            measure = table.measured[int(table.row_measured[row])][0]
-            if measure in ("contacts", "devices") or (measure == "topic" and not table.cells[int(table.row_cell[row])]):
-                rows.add(row)  # written also when nobody came: a silent bin is a count of zero
+        written, rhythmic = self._standing_rows()
         rollups: list[Rollup] = []
         self.baseline._follow()
-        for row in sorted(rows):
+        for row in sorted(messages.keys() | rhythmic | written):
             measure, value = table.measured[int(table.row_measured[row])]
             customers = int(table.fine[row, slot])
             below = int(table.denominator[row])
+            shown = row in messages or row in written
             if below < 0:
-                band = self.rhythm.band(row, start)
+                band = self.rhythm.band(row, start) if shown else NO_BAND
                 self.rhythm.learn(row, start, customers)
             else:
                 others = float(table.fine[below, slot])
                 band = self.rhythm.around(float(self.baseline.share[row]) * others, float(self.baseline.alpha[row]))
+            if not shown:
+                continue
             rollups.append(
                 Rollup(
                     series=Series(measure, value, table.cells[int(table.row_cell[row])]),
@@ -397,6 +393,22 @@ class Bank:
                 )
             )
         return rollups
+
+    def _standing_rows(self) -> tuple[set[int], set[int]]:
+        """Rows whose bins are written also when nobody came, and rows whose rhythm is learnt then."""
+        if self._standing[0] != self.table.n:
+            table = self.table
+            written: set[int] = set()
+            rhythmic: set[int] = set()
+            for row in table.broad:
+                measure = table.measured[int(table.row_measured[row])][0]
+                width = len(table.cells[int(table.row_cell[row])])
+                if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
+                    written.add(row)
+                if table.denominator[row] < 0:
+                    rhythmic.add(row)
+            self._standing = (table.n, written, rhythmic)
+        return self._standing[1:]
 
     def _silence(self, end: int) -> list[Finding]:
         """Ask, as a bin closes, whether a channel that belongs to ordinary traffic has fallen silent."""
@@ -498,6 +510,7 @@ class Bank:
         self.watermark = state["watermark"]
         self.started_ms = state["started_ms"]
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
+        self._standing = (-1, set(), set())
         self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
         self._silences = dict(state["silences"])
 

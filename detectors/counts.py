@@ -66,6 +66,7 @@ class CountTable:
         self._cell_id: dict[Cell, int] = {}
         self._row_of: dict[tuple[int, int], int] = {}
         self.rows_of_measured: dict[int, list[int]] = {}
+        self._rows_by_names: dict[tuple[int, tuple[str, ...]], list[int]] = {}
         self.n = 0
         self._grow(1024)
         self._signature_id: dict[Signature, int] = {}
@@ -185,8 +186,7 @@ class CountTable:
                 self.rows_of_measured[measured].append(row)
                 self.row_measured[row] = measured
                 self.row_cell[row] = cell
-                if self._is_broad(self.cells[cell]):
-                    self.broad[row] = None
+                self._index(row)
                 above = by_position[parent] if parent >= 0 else -1
                 self.parent[row] = above
                 self.depth[row] = self.depth[above] + 1 if above >= 0 else 0
@@ -261,9 +261,15 @@ class CountTable:
         counts[:, len(_FINE_WINDOWS) :] = self.hour[rows] @ hour_weights
         return counts
 
-    def _is_broad(self, cell: Cell) -> bool:
-        names = tuple(name for name, _ in cell)
-        return names in (((), ("channel",)) if self.root else (("line",), ("line", "product")))
+    def rows_with(self, measured: int, names: tuple[str, ...]) -> list[int]:
+        """Return the rows of a measure value whose cells fix exactly these dimensions, given in order."""
+        return self._rows_by_names.get((measured, names), [])
+
+    def _index(self, row: int) -> None:
+        names = tuple(name for name, _ in self.cells[int(self.row_cell[row])])
+        self._rows_by_names.setdefault((int(self.row_measured[row]), names), []).append(row)
+        if names in (((), ("channel",)) if self.root else (("line",), ("line", "product"))):
+            self.broad[row] = None
 
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if self._weighed is not None and self._weighed[0] == self.bin:
@@ -326,8 +332,7 @@ class CountTable:
         for row in range(n):
             measured = int(self.row_measured[row])
             self._row_of[(measured, int(self.row_cell[row]))] = row
-            if self._is_broad(self.cells[int(self.row_cell[row])]):
-                self.broad[row] = None
+            self._index(row)
             self.rows_of_measured[measured].append(row)
         self._pair_seen = dict(state["pair_seen"])
         self._seen = dict(state["seen"])

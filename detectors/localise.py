@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import comb
 from typing import NamedTuple
 
-from scipy.stats import binom
+from scipy.special import betainc
 
 from qianshao.event import Observation
 
@@ -128,9 +128,14 @@ def _explaining(
             several = len(values) > 1
             if several and (long_run > SEVERAL_AT_MOST or min(len(customers[each]) for each in values) < 0.2 * carried):
                 return None
-            chance = float(binom.sf(min(carried, stated) - 1, stated, min(max(long_run, 0.005), 0.999)))
+            chance = _at_least(min(carried, stated), stated, min(max(long_run, 0.005), 0.999))
             ways = comb(max(len(customers), len(values)), len(values))
             if chance * ways > (CERTAIN / 20 if several else CERTAIN_BROAD if name in BROAD_FIRST else CERTAIN):
                 return None
             return (explained / max(long_run, 0.005), list(values))
     return None
+
+
+def _at_least(successes: int, trials: int, share: float) -> float:
+    """Probability of so many successes or more (binomial)."""
+    return float(betainc(successes, trials - successes + 1, share)) if successes > 0 else 1.0

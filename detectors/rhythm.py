@@ -20,6 +20,9 @@ class Band(NamedTuple):
     high: float
 
 
+NO_BAND = Band(0.0, 0.0, 0.0)
+
+
 class Rhythm:
     """Mean customers per five-minute bin by hour of day, one exponential average per series and hour.
 
@@ -37,7 +40,7 @@ class Rhythm:
         """Return the band of a bin that starts at `start_ms`."""
         level = self._level.get(row)
         if level is None:
-            return Band(0.0, 0.0, 0.0)
+            return NO_BAND
         seen = self._seen[row]
         hour, fraction = self._hour(start_ms)
         near = (hour + (1 if fraction >= 0.5 else -1)) % SLOTS
