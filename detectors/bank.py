@@ -95,7 +95,9 @@ class Bank:
         self._voiced: dict[int, int] = {}
         self._alarms: dict[int, list[_Alarm]] = {}
         self._silences: dict[int, int] = {}
-        self._standing: tuple[int, set[int], set[int]] = (-1, set(), set())
+        self._standing: tuple[set[int], set[int]] = (set(), set())
+        self._stood = 0
+        self._broad: set[int] = set()
 
     # -- the way of one call -----------------------------------------------------------------------------------------
 
@@ -357,7 +359,8 @@ class Bank:
         table = self.table
         start = table.bin * FINE_MS
         slot = table.bin % 12
-        broad = table.broad
+        broad = self._broad
+        broad.update(table.broad[len(broad) :])
         messages: dict[int, int] = {}
         for (measured, signed), number in sorted(table.messages.items()):
             for row in table.rows_of(measured, signed):
@@ -396,19 +399,18 @@ class Bank:
 
     def _standing_rows(self) -> tuple[set[int], set[int]]:
         """Rows whose bins are written also when nobody came, and rows whose rhythm is learnt then."""
-        if self._standing[0] != self.table.n:
-            table = self.table
-            written: set[int] = set()
-            rhythmic: set[int] = set()
-            for row in table.broad:
-                measure = table.measured[int(table.row_measured[row])][0]
-                width = len(table.cells[int(table.row_cell[row])])
-                if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
-                    written.add(row)
-                if table.denominator[row] < 0:
-                    rhythmic.add(row)
-            self._standing = (table.n, written, rhythmic)
-        return self._standing[1:]
+        table = self.table
+        written, rhythmic = self._standing
+        while self._stood < len(table.broad):
+            row = table.broad[self._stood]
+            self._stood += 1
+            measure = table.measured[int(table.row_measured[row])][0]
+            width = len(table.cells[int(table.row_cell[row])])
+            if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
+                written.add(row)
+            if table.denominator[row] < 0:
+                rhythmic.add(row)
+        return written, rhythmic
 
     def _silence(self, end: int) -> list[Finding]:
         """Ask, as a bin closes, whether a channel that belongs to ordinary traffic has fallen silent."""
@@ -510,7 +512,7 @@ class Bank:
         self.watermark = state["watermark"]
         self.started_ms = state["started_ms"]
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
-        self._standing = (-1, set(), set())
+        self._standing, self._stood, self._broad = (set(), set()), 0, set()
         self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
         self._silences = dict(state["silences"])
 

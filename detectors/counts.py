@@ -73,7 +73,7 @@ class CountTable:
         self._signature_cells: list[list[tuple[int, int]]] = []
         self._everybody_cells: list[list[tuple[int, int]]] = []
         self._rows_cache: dict[tuple[int, int], list[int]] = {}
-        self.broad: dict[int, None] = {}
+        self.broad: list[int] = []
         """Rows of the broad cells, whose bins the live board shows."""
         self._weighed: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
         self._pair_seen: dict[int, int] = {}
@@ -269,7 +269,7 @@ class CountTable:
         names = tuple(name for name, _ in self.cells[int(self.row_cell[row])])
         self._rows_by_names.setdefault((int(self.row_measured[row]), names), []).append(row)
         if names in (((), ("channel",)) if self.root else (("line",), ("line", "product"))):
-            self.broad[row] = None
+            self.broad.append(row)
 
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if self._weighed is not None and self._weighed[0] == self.bin:
