@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from detectors.baseline import ShareBaseline
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
-from detectors.cells import Cell, signature
+from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Measured
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
@@ -36,7 +36,9 @@ LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
 MAX_VALUES = 5_000
 """Codes, templates and ticket types that are counted; further ones are still counted in everything else."""
-MAX_SIGNATURES = 50_000
+MAX_SIGNATURES = 20_000
+"""Combinations of dimensions as events carry them; further ones are counted without their own dimensions."""
+MAX_WORDS = 200_000
 MAX_EVIDENCE = 500
 PEAK_LIFT = 1.2
 """A window must exceed the highest ordinary one that the series has had by this factor, and by one customer."""
@@ -173,9 +175,7 @@ class Bank:
         if not who:
             return
         table = self.table
-        signed = signature(observation)
-        if table.signatures >= MAX_SIGNATURES:
-            signed = tuple(pair for pair in signed if pair[0] in DIMENSIONS)
+        signed = self._bounded(signature(observation))
         number = table.signature_id(signed)
         ts = tick - 1
         table.count(self._denominators[everybody], number, who, ts)
@@ -186,14 +186,24 @@ class Bank:
             touched.update(table.count(value, number, who, ts))
             self.recent.add(value, observation)
 
+    def _bounded(self, signed: Signature) -> Signature:
+        """Return a signature that is known or still fits: beyond the bound its own dimensions go first, then all."""
+        table = self.table
+        if table.signatures < MAX_SIGNATURES or table.knows_signature(signed):
+            return signed
+        common = tuple(pair for pair in signed if pair[0] in DIMENSIONS)
+        return common if table.knows_signature(common) else ()
+
     def _learn_words(self, observation: Observation) -> None:
         self.documents += 1
         vocabulary = self.vocabulary
         for token in set(observation.tokens):
             vocabulary[token] = vocabulary.get(token, 0) + 1
+        if len(vocabulary) > MAX_WORDS:
+            self._thin_vocabulary()
 
     def _thin_vocabulary(self) -> None:
-        """Halve the word counts once a day: the background follows the season, and rare words leave."""
+        """Halve the word counts, daily or when too many: the background follows the season, rare words leave."""
         self.documents = (self.documents + 1) // 2
         self.vocabulary = {word: number // 2 for word, number in self.vocabulary.items() if number >= 2}
 
@@ -217,7 +227,8 @@ class Bank:
             return []
         rows, counts = rows[enough], counts[enough]
         mean, alpha = self.baseline.expected(rows, table.windows(table.denominator[rows]))
-        mean = np.maximum(mean, 1e-6)
+        if self.calendar.planned(tick - 1):
+            mean *= np.array([self._planned(int(row), tick - 1) for row in rows])[:, None]
         young = max(0.0, 1.0 - (tick - self.started_ms) / (2 * DAY_MS))
         wide = (alpha[:, None] + YOUNG_ALPHA * young) * LONG_WINDOW_ALPHA
         opening, weak = self._thresholds()
@@ -248,6 +259,12 @@ class Bank:
             if found is not None:
                 findings.append(found)
         return findings
+
+    def _planned(self, row: int, ts: int) -> float:
+        """How many times its share a series may be on a planned day: what customers say, never what devices report."""
+        if WITNESS.get(self.table.measured[int(self.table.row_measured[row])][0]) == "devices":
+            return 1.0
+        return self.calendar.multiplier(ts, dict(self.table.cells[int(self.table.row_cell[row])]).get("line", ""))
 
     def _speak(self, value: int, strange: list[_Strange], tick: int) -> Finding | None:
         """Make one finding of the strangest cell of a measure value, unless it said so already."""

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from qianshao.errors import InputError
 
+UNSTATED_MULTIPLIER = 1.5
+"""What a planned day without a multiplier is taken to bring."""
+
 _COLUMNS = ("date", "name", "line", "expected_multiplier")
 
 
@@ -27,6 +30,7 @@ class Calendar:
     def __init__(self, days: list[PlannedDay], zone: tzinfo) -> None:
         self._zone = zone
         self._days: dict[tuple[str, str], float] = {}
+        self._dates = {planned.day for planned in days}
         for planned in days:
             key = (planned.day, planned.line)
             self._days[key] = max(self._days.get(key, 1.0), planned.multiplier)
@@ -38,7 +42,7 @@ class Calendar:
 
     @classmethod
     def read(cls, path: Path, zone: tzinfo) -> Calendar:
-        """Read a CSV `date,name,line,expected_multiplier`; an empty line means all, the multiplier is optional (1.0).
+        """Read a CSV `date,name,line,expected_multiplier`; an empty line means all, the multiplier is optional (1.5).
 
         Raises
         ------
@@ -54,7 +58,7 @@ class Calendar:
                 for number, row in enumerate(reader, start=2):
                     try:
                         day = date.fromisoformat((row["date"] or "").strip()).isoformat()
-                        multiplier = float((row.get("expected_multiplier") or "").strip() or 1.0)
+                        multiplier = float((row.get("expected_multiplier") or "").strip() or UNSTATED_MULTIPLIER)
                         if not 0 < multiplier < 1000:
                             raise ValueError(f"multiplier {multiplier}")
                     except ValueError as error:
@@ -77,7 +81,12 @@ class Calendar:
         >>> Calendar([PlannedDay("2026-11-11", "双十一", "", 2.5)], zone).multiplier(1794355200000, "到家")
         2.5
         """
-        if not self._days:
-            return 1.0
-        day = datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat()
+        day = self._day(ts_ms)
         return max(self._days.get((day, line), 1.0), self._days.get((day, ""), 1.0))
+
+    def planned(self, ts_ms: int) -> bool:
+        """Return whether anything is planned on the day of a time, for any line."""
+        return bool(self._days) and self._day(ts_ms) in self._dates
+
+    def _day(self, ts_ms: int) -> str:
+        return datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat()

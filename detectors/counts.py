@@ -24,6 +24,8 @@ WINDOWS = len(_FINE_WINDOWS) + len(_HOUR_WINDOWS)
 DISTINCT_MS = DAY_MS
 """A customer counts once in a series within this time."""
 
+MAX_CACHED = 100_000
+"""Row lists that are remembered; only speed depends on it."""
 _MIX = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
 
@@ -146,6 +148,10 @@ class CountTable:
         """How many signatures have been seen."""
         return len(self._signature_cells)
 
+    def knows_signature(self, signed: Signature) -> bool:
+        """Return whether a signature has been seen before."""
+        return signed in self._signature_id
+
     def knows(self, measured: Measured) -> bool:
         """Return whether a measure value has been counted before."""
         return measured in self._measured_id
@@ -195,6 +201,8 @@ class CountTable:
                     self.denominator[row] = below
             by_position.append(row)
             rows.append(row)
+        if len(self._rows_cache) >= MAX_CACHED:
+            self._rows_cache.clear()
         if complete:
             self._rows_cache[(measured, signed)] = rows
         return rows

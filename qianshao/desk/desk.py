@@ -25,6 +25,8 @@ WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 REOPEN_MS = 24 * HOUR_MS
 GROWTH = 1.5
+MAX_CASES = 2_000
+"""Cases kept; beyond it the longest quiet one that nobody was told of is forgotten."""
 TWO_WITNESSES = 10.5
 """Scores of two independent witnesses add up, as their probabilities multiply."""
 
@@ -119,8 +121,16 @@ class Desk:
             topics={},
             products={},
         )
+        self._make_room()
         self._cases[incident] = case
         return case
+
+    def _make_room(self) -> None:
+        """Forget the longest quiet case that nobody was told of, when there are too many."""
+        if len(self._cases) >= MAX_CASES:
+            untold = [case for case in self._cases.values() if case.status not in _TOLD] or list(self._cases.values())
+            oldest = min(untold, key=lambda case: (case.last_evidence, case.incident))
+            del self._cases[oldest.incident]
 
     def _merge(self, keep: Case, drop: Case, tick: int, changes: list[IncidentChange]) -> None:
         for key, witnessed in drop.witnessed.items():

@@ -296,3 +296,25 @@ def test_versions_of_an_incident_count_up_without_gaps() -> None:
         tick = NOON + step * MINUTE_MS
         changes += target.advance([finding(customers=range(number * (step + 1)), tick=tick)], tick)[0]
     assert [change.version for change in changes] == list(range(1, len(changes) + 1))
+
+
+def test_cases_are_bounded_and_told_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qianshao.desk.desk.MAX_CASES", 5)
+    target = desk()
+    opened, _ = target.advance([finding(customers=range(1000, 1020))], NOON)
+    for number in range(20):
+        tick = NOON + (number + 1) * MINUTE_MS
+        product = f"p{number}"
+        weak = finding(
+            customers=range(number * 10, number * 10 + 5),
+            tick=tick,
+            measure="term",
+            value=f"t{number}",
+            product=product,
+            dims={"product": product},
+            opens=False,
+            score=4.5,
+        )
+        target.advance([weak], tick)
+    resolved, _ = target.advance([], NOON + RESOLVE_MS)
+    assert opened[0].incident in {change.incident for change in resolved if change.change == "resolved"}

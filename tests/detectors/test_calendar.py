@@ -1,0 +1,77 @@
+"""Planned days: what a calendar file says, what it may not say, and what it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+
+from detectors.bank import Bank
+from detectors.calendar import Calendar, PlannedDay
+from qianshao.clock import DAY_MS, HOUR_MS
+from qianshao.config import Detection
+from qianshao.errors import InputError
+from qianshao.event import Observation
+from qianshao.finding import Finding
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOON = 1_765_425_600_000  # 2025-12-11 12:00 in Shanghai
+
+
+def calendar(tmp_path: Path, text: str) -> Calendar:
+    path = tmp_path / "calendar.csv"
+    path.write_text(text, encoding="utf-8")
+    return Calendar.read(path, ZONE)
+
+
+def test_a_planned_day_is_cut_in_the_time_zone_of_the_service(tmp_path: Path) -> None:
+    planned = calendar(tmp_path, "date,name,line,expected_multiplier\n2025-12-11,大促,到家,3\n")
+    assert planned.multiplier(NOON, "到家") == 3.0
+    assert planned.multiplier(NOON - 12 * HOUR_MS, "到家") == 3.0
+    assert planned.multiplier(NOON - 12 * HOUR_MS - 1, "到家") == 1.0
+    assert planned.multiplier(NOON, "家居") == 1.0
+    assert planned.planned(NOON)
+    assert not planned.planned(NOON + DAY_MS)
+
+
+def test_an_empty_line_means_all_and_the_multiplier_may_be_left_out(tmp_path: Path) -> None:
+    planned = calendar(tmp_path, "date,name,line\n2025-12-11,元旦,\n")
+    assert planned.multiplier(NOON, "到家") == planned.multiplier(NOON, "") == 1.5
+
+
+@pytest.mark.parametrize(
+    "row", ["11.12.2025,大促,,2", "2025-12-11,大促,,-1", "2025-12-11,大促,,viel", "2025-13-41,大促,,2"]
+)
+def test_a_wrong_row_is_named_with_its_file_and_number(tmp_path: Path, row: str) -> None:
+    with pytest.raises(InputError, match=r"calendar\.csv, row 2"):
+        calendar(tmp_path, f"date,name,line,expected_multiplier\n{row}\n")
+
+
+def test_a_file_without_the_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="first row must be"):
+        calendar(tmp_path, "day;what\n")
+
+
+def coupons(planned: Calendar) -> list[Finding]:
+    """Two days of traffic in which the delivery questions of one line rise four times on the third day."""
+    chance = np.random.default_rng(3)
+    bank = Bank(Detection(), root=False, decision_ms=10_000, zone=ZONE, calendar=planned)
+    events = []
+    start = NOON - 60 * HOUR_MS
+    for minute in range(60 * 72):
+        ts = start + minute * 60_000
+        promotion = ts >= NOON - 2 * HOUR_MS
+        topic = "物流配送" if chance.random() < (0.62 if promotion else 0.1) else "商品质量"
+        events.append(
+            Observation(
+                id=str(minute), kind="chat", ts=ts, line="到家", customer=minute + 1, role="customer", topic=topic
+            )
+        )
+    return [finding for finding in bank.advance(events, start + 72 * HOUR_MS)[0] if finding.opens]
+
+
+def test_what_a_promotion_was_planned_to_bring_does_not_alarm() -> None:
+    assert coupons(Calendar.empty(ZONE))
+    assert coupons(Calendar([PlannedDay("2025-12-11", "大促", "到家", 7.0)], ZONE)) == []
