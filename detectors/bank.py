@@ -220,13 +220,13 @@ class Bank:
         rows = rows[below >= 0]
         if tick - self.started_ms < LEARNING_MS or not len(rows):
             return []
-        counts = table.windows(rows)
         few = min(self.settings.minimum_customers, min(FEW.values()))
-        enough = counts[:, -1] >= few
-        if not enough.any():
+        rows = rows[table.day(rows) >= few]
+        if not len(rows):
             return []
-        rows, counts = rows[enough], counts[enough]
-        mean, alpha = self.baseline.expected(rows, table.windows(table.denominator[rows]))
+        counted = table.windows(np.concatenate((rows, table.denominator[rows])))
+        counts, everybody = counted[: len(rows)], counted[len(rows) :]
+        mean, alpha = self.baseline.expected(rows, everybody)
         if self.calendar.planned(tick - 1):
             mean *= np.array([self._planned(int(row), tick - 1) for row in rows])[:, None]
         young = max(0.0, 1.0 - (tick - self.started_ms) / (2 * DAY_MS))
@@ -385,6 +385,7 @@ class Bank:
                     messages[row] = messages.get(row, 0) + number
         written, rhythmic = self._standing_rows()
         rollups: list[Rollup] = []
+        table.settle()
         self.baseline._follow()
         for row in sorted(messages.keys() | rhythmic | written):
             measure, value = table.measured[int(table.row_measured[row])]

@@ -99,6 +99,7 @@ class ShareBaseline:
         n = table.n
         if n == 0:
             return
+        table.settle()
         slot = (table.bin // 12) % HOURS
         seen = table.hour[:n, slot].astype(np.float64)
         below = table.denominator[:n]

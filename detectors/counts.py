@@ -82,6 +82,7 @@ class CountTable:
         self._seen: dict[int, int] = {}
         self.messages: dict[tuple[int, int], int] = {}
         self.bin = 0
+        self._uncounted: list[int] = []
 
     def _grow(self, capacity: int) -> None:
         old = self.n
@@ -100,10 +101,9 @@ class CountTable:
         self.parent: Ints
         self.depth: Ints
         self.denominator: Ints
-        self.touched_ms: Ints
         wider("fine", FINE_BINS, np.float32)
         wider("hour", HOURS, np.float32)
-        for name in ("row_measured", "row_cell", "depth", "touched_ms"):
+        for name in ("row_measured", "row_cell", "depth"):
             wider(name, None, np.int64)
         wider("parent", None, np.int64, -1)
         wider("denominator", None, np.int64, -1)
@@ -210,7 +210,10 @@ class CountTable:
     # -- counting ----------------------------------------------------------------------------------------------------
 
     def count(self, measured: int, signed: int, customer: int, ts: int) -> Sequence[int]:
-        """Count one customer's event in every cell of a signature; return the rows in which the customer was new."""
+        """Count one customer's event in every cell of a signature; return the rows in which the customer was new.
+
+        The rings know of it after `settle`.
+        """
         pair = (measured, signed)
         self.messages[pair] = self.messages.get(pair, 0) + 1
         pair_key = (customer ^ ((measured * 1_000_003 + signed + 1) * _MIX)) & _MASK
@@ -234,13 +237,20 @@ class CountTable:
             seen[key] = ts
             fresh.append(row)
         if fresh:
-            self.fine[fresh, self.bin % FINE_BINS] += 1
-            self.hour[fresh, (self.bin // 12) % HOURS] += 1
-            self.touched_ms[fresh] = ts
+            self._uncounted.extend(fresh)
         return fresh
+
+    def settle(self) -> None:
+        """Write into the rings what was counted since the last time: one addition for many events."""
+        if self._uncounted:
+            rows = np.array(self._uncounted, dtype=np.int64)
+            np.add.at(self.fine[:, self.bin % FINE_BINS], rows, 1)
+            np.add.at(self.hour[:, (self.bin // 12) % HOURS], rows, 1)
+            self._uncounted.clear()
 
     def roll(self) -> None:
         """Go on to the next five-minute bin, forgetting what leaves the rings."""
+        self.settle()
         self.bin += 1
         self.fine[: self.n, self.bin % FINE_BINS] = 0
         self.messages.clear()
@@ -263,6 +273,7 @@ class CountTable:
 
     def windows(self, rows: Ints) -> Floats:
         """Return distinct customers per row and window, shape (rows, 6), for the windows of `WINDOW_NAMES`."""
+        self.settle()
         fine_weights, hour_weights = self._weights()
         counts = np.empty((len(rows), WINDOWS))
         counts[:, : len(_FINE_WINDOWS)] = self.fine[rows] @ fine_weights
@@ -291,6 +302,12 @@ class CountTable:
         self._weighed = (self.bin, fine, hour)
         return fine, hour
 
+    def day(self, rows: Ints) -> Floats:
+        """Return distinct customers of the last 24 hours per row: the widest window alone."""
+        self.settle()
+        customers: Floats = self.hour[rows].sum(axis=1, dtype=np.float64)
+        return customers
+
     def window_start(self, window: int) -> int:
         """Return where window number `window` begins, epoch milliseconds."""
         if window < len(_FINE_WINDOWS):
@@ -301,6 +318,7 @@ class CountTable:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as numbers, strings and bytes."""
+        self.settle()
         n = self.n
         return {
             "measured": self.measured,
@@ -310,7 +328,7 @@ class CountTable:
             "hour": self.hour[:n].tobytes(),
             "columns": {
                 name: getattr(self, name)[:n].tobytes()
-                for name in ("row_measured", "row_cell", "parent", "depth", "denominator", "touched_ms")
+                for name in ("row_measured", "row_cell", "parent", "depth", "denominator")
             },
             "pair_seen": list(self._pair_seen.items()),
             "seen": list(self._seen.items()),
