@@ -33,7 +33,8 @@ def check_inputs(paths: Sequence[Path]) -> None:
     Raises
     ------
     InputError
-        If no path is given, or one is missing, a folder, not readable, or named neither `.jsonl` nor `.jsonl.gz`.
+        If no path is given, or one is missing, a folder, no ordinary file, not readable, named twice, or named neither
+        `.jsonl` nor `.jsonl.gz`.
     """
     if not paths:
         raise InputError("no input: name at least one event file (.jsonl or .jsonl.gz)")
@@ -42,11 +43,18 @@ def check_inputs(paths: Sequence[Path]) -> None:
             raise InputError(f"{path}: is a folder; name the event files in it (.jsonl or .jsonl.gz)")
         if not path.name.endswith((".jsonl", ".jsonl.gz")):
             raise InputError(f"{path}: has an unknown suffix; an event file ends in .jsonl or .jsonl.gz")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not an ordinary file; save the events to a file and name that")
         try:
             with path.open("rb"):
                 pass
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); name an existing event file") from None
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise InputError(f"{path}: is named twice; name each event file once")
+        seen.add(path.resolve())
 
 
 class _Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,14 @@ def test_what_cannot_be_replayed_is_refused_before_anything_starts(tmp_path: Pat
     ):
         with pytest.raises(InputError, match=said):
             check_inputs(paths)
+
+
+def test_a_file_named_twice_or_a_pipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(InputError, match="named twice"):
+        check_inputs([path, tmp_path / "." / "events.jsonl"])
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="not an ordinary file"):
+        check_inputs([pipe])
