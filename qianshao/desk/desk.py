@@ -145,6 +145,7 @@ class Desk:
         if drop.status in _TOLD and keep.status == "watching":
             keep.status, keep.opened_at = "open", tick
             self._record(keep, "opened", "joined_open_incident", tick, changes)
+        self._gate.join(keep.incident, drop.incident)
         drop.status, drop.parent = "merged", keep.incident
         self._record(drop, "merged", "same_cause", tick, changes)
 

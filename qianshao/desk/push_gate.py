@@ -60,26 +60,9 @@ class PushGate:
             )
         return pushes
 
-    def cancel(self, case: Case, tick: int) -> list[Push]:
-        """Return a cancellation for every push proposed for a case that was dismissed."""
-        told = self._told.pop(case.incident, set())
-        return [
-            Push(
-                push=f"{case.incident}-{pseudonym_text(customer)}",
-                incident=case.incident,
-                customer=pseudonym_text(customer),
-                template="known_problem",
-                params={},
-                channel_preference=list(self._settings.channels),
-                priority=PRIORITY[case.severity],
-                not_before=to_rfc3339(tick, self._zone),
-                valid_until=to_rfc3339(tick, self._zone),
-                reason="contacted",
-                state="cancelled",
-                at=to_rfc3339(tick, self._zone),
-            )
-            for customer in sorted(told)
-        ]
+    def join(self, root: str, merged: str) -> None:
+        """Take over who was told of an incident that is merged into another: nobody is told twice of one cause."""
+        self._told.setdefault(root, set()).update(self._told.pop(merged, set()))
 
     def forget(self, incident: str, now: int) -> None:
         """Let go of an incident that ended, and of customers not told for a day."""

@@ -149,22 +149,31 @@ def test_another_product_at_the_same_time_is_another_incident() -> None:
     assert len({change.incident for change in changes}) == 2
 
 
-def test_cases_found_to_be_one_cause_are_merged_into_the_older() -> None:
-    target = desk()
-    nowhere = {"dims": {}, "product": None}
-    first, _ = target.advance([finding(customers=range(10), **nowhere)], NOON)  # type: ignore[arg-type]
+def two_incidents_of_one_cause(target: Desk) -> tuple[list[IncidentChange], list[IncidentChange], set[str]]:
+    """Two incidents that share two customers; the third value is who was told."""
+    first, told = target.advance([finding(customers=range(10), dims={}, product=None)], NOON)
     tick = NOON + 10_000
-    second, _ = target.advance(
-        [finding(customers=range(8, 28), value="账号登录", tick=tick, **nowhere)],  # type: ignore[arg-type]
-        tick,
-    )
+    other = finding(customers=range(8, 28), value="账号登录", tick=tick, dims={}, product=None)
+    second, more = target.advance([other], tick)
+    return first, second, {push.customer for push in [*told, *more]}
+
+
+def test_cases_found_to_be_one_cause_are_merged_into_the_older_and_nobody_is_told_again() -> None:
+    target = desk(maximum_per_customer_per_day=9)
+    first, second, told = two_incidents_of_one_cause(target)
     assert len({change.incident for change in first + second}) == 2
     merged: list[IncidentChange] = []
-    for tick in (NOON + 20_000, NOON + 30_000):
-        joining = finding(customers=range(2, 20), value="账号登录", tick=tick, **nowhere)  # type: ignore[arg-type]
-        merged += target.advance([joining], tick)[0]
+    later = []
+    for tick, customers in ((NOON + 20_000, range(2, 20)), (NOON + 30_000, range(2, 20)), (NOON + 40_000, range(40))):
+        joining = finding(customers=customers, value="账号登录", tick=tick, dims={}, product=None)
+        changes, pushes = target.advance([joining], tick)
+        merged += changes
+        if tick > NOON + 20_000:
+            later += pushes
     ended = [change for change in merged if change.change == "merged"]
     assert [(change.incident, change.parent) for change in ended] == [(second[0].incident, first[0].incident)]
+    assert len(later) == 12
+    assert told.isdisjoint(push.customer for push in later)
 
 
 def test_an_incident_is_updated_when_it_grows_not_at_every_finding() -> None:
