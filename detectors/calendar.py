@@ -56,21 +56,22 @@ class Calendar:
                 if reader.fieldnames is None or not {"date", "name", "line"} <= set(reader.fieldnames):
                     raise InputError(f"calendar {path}: the first row must be {','.join(_COLUMNS)}")
                 for number, row in enumerate(reader, start=2):
+                    stated = (row.get("expected_multiplier") or "").strip()
                     try:
                         day = date.fromisoformat((row["date"] or "").strip()).isoformat()
-                        multiplier = float((row.get("expected_multiplier") or "").strip() or UNSTATED_MULTIPLIER)
-                        if not 0 < multiplier < 1000:
-                            raise ValueError(f"multiplier {multiplier}")
-                    except ValueError as error:
+                        multiplier = float(stated) if stated else UNSTATED_MULTIPLIER
+                    except ValueError:
+                        day, multiplier = "", 0.0
+                    if not day or not 0 < multiplier < 1000:
                         raise InputError(
-                            f"calendar {path}, row {number}: {error}; expected a date such as 2026-11-11 "
-                            "and a positive multiplier"
-                        ) from None
+                            f"calendar {path}, row {number}: has {row['date']!r} and {stated!r}; "
+                            "expected a date such as 2026-11-11 and a positive multiplier such as 2.5"
+                        )
                     days.append(PlannedDay(day, (row["name"] or "").strip(), (row["line"] or "").strip(), multiplier))
         except OSError as error:
             raise InputError(f"calendar {path}: cannot be read ({error.strerror}); give an existing CSV file") from None
         except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"calendar {path}: is not UTF-8 CSV ({error})") from None
+            raise InputError(f"calendar {path}: is not UTF-8 CSV ({error}); save it as UTF-8") from None
         return cls(days, zone)
 
     def multiplier(self, ts_ms: int, line: str) -> float:

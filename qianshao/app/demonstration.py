@@ -110,7 +110,7 @@ def _serve(show: Console, report: Rehearsal) -> None:
     try:
         reader = Archive(store, report.order.config.service.zone, report.watermark)
         app = console_app(reader, leads=report.leads, host=settings.host)
-        show.print(Text(f"页面 {address(listener)}（按 Ctrl-C 结束）", style="bold"))
+        show.print(Text(f"页面 {address(listener)} （按 Ctrl-C 结束）", style="bold"))
         with _stopped_by_signals():
             serve(app, listener)
     finally:

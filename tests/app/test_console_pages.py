@@ -235,7 +235,7 @@ class Moving:
 def browse(require: Callable[[str, bool, str], None], tmp_path: Path) -> Callable[..., tuple[str, str]]:
     """Open an address in a real browser; return the document as it then stands, and what the browser logged."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    require("chromium", browser is not None, "no Chromium on this machine: the page was only checked over HTTP")
+    require("browser", browser is not None, "no Chromium on this machine: the page was only checked over HTTP")
     options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     options += " --disable-component-update --disable-sync --enable-logging=stderr --dump-dom"
 
