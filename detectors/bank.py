@@ -52,9 +52,13 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5}
 """Measures whose smallest batch is not the configured one."""
-SEVERITY_BONUS = {"danger": 1.5}
-"""The budget is spent by severity: a danger may be told on evidence that much weaker, in −log10."""
-MINIMUM_LIFT = {"topic": 2.0, "negative": 2.5}
+MARGIN = {"danger": -1.5, "ticket_type": 1.5}
+"""The budget is spent by severity, in −log10: a danger is told on weaker evidence, agents' labels alone on stronger."""
+FIRST_DAY_MORE = 4
+"""Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
+WARNED_AT_LEAST = 10
+"""Devices that must log a code which is only a warning, before it opens alone."""
+MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5}
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 SAFETY_TOPIC = "安全隐患"
@@ -274,11 +278,13 @@ class Bank:
         cell = table.cells[int(table.row_cell[top.row])]
         new = measure in ("code", "template") and self._never_seen(value)
         minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
+        if new and tick - self.started_ms < DAY_MS:
+            minimum += FIRST_DAY_MORE
         lift = MINIMUM_LIFT.get(measure, 2.0)
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
-        opens = top.score >= opening - SEVERITY_BONUS.get(measure, 0.0) and _may_open(measure, name)
+        opens = top.score >= opening + MARGIN.get(measure, 0.0) and _may_open(measure, name)
         alarms = self._alarms.setdefault(value, [])
         alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
         known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
@@ -333,7 +339,7 @@ class Bank:
             dims=cause.dims,
             keywords=tuple(words),
             quotes=tuple(quotes(texts, words, 5)) if texts else (),
-            opens=opens and not _benign(carried),
+            opens=opens and not _benign(carried) and not (by_device and _only_warned(carried)),
         )
 
     def _expected_at(self, value: int, fixed: Mapping[str, str], top: _Strange) -> float:
@@ -603,3 +609,8 @@ def _benign(events: Sequence[Observation]) -> bool:
     """Most of the customers' words are about what customers ask anyway, such as prices on a promotion day."""
     topics = [event.topic for event in events if event.topic and not event.danger]
     return 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0
+
+
+def _only_warned(events: Sequence[Observation]) -> bool:
+    """Few devices, and none of them says that anything failed."""
+    return all(event.level == "warn" for event in events) and len({event.device for event in events}) < WARNED_AT_LEAST
