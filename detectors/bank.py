@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import ShareBaseline
+from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Measured
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
+from detectors.measures import WITNESS, benign, device_measures, may_open, only_warned, voice_measures
 from detectors.recent import RecentEvents
-from detectors.rhythm import NO_BAND, Rhythm
-from detectors.tail import lower_score, upper_score
+from detectors.rhythm import Rhythm
+from detectors.silence import SilenceWatch
+from detectors.tail import upper_score
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
 from qianshao.event import DIMENSIONS, Observation
@@ -56,16 +59,7 @@ MARGIN = {"danger": -1.5, "ticket_type": 1.5}
 """The budget is spent by severity, in −log10: a danger is told on weaker evidence, agents' labels alone on stronger."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
-WARNED_AT_LEAST = 10
-"""Devices that must log a code which is only a warning, before it opens alone."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5}
-BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
-"""What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
-SAFETY_TOPIC = "安全隐患"
-BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
-WITNESS = {"code": "devices", "template": "devices", "ticket_type": "tickets"}
-_DROP_SCORE_MARGIN = 1.0
-_LOUD = frozenset(("warn", "error", "fatal"))
 
 
 class Bank:
@@ -91,19 +85,16 @@ class Bank:
         self.calendar = calendar or Calendar.empty(zone)
         self.table = CountTable(root=root, maximum=settings.maximum_series)
         self.baseline = ShareBaseline(self.table)
-        self.rhythm = Rhythm(zone)
+        self._zone = zone
+        self.board = Board(self.table, self.baseline, Rhythm(zone))
+        self.silence = SilenceWatch(self.table, self.baseline)
         self.recent = RecentEvents()
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
         self.started_ms = 0
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
-        self._voiced: dict[int, int] = {}
         self._alarms: dict[int, list[_Alarm]] = {}
-        self._silences: dict[int, int] = {}
-        self._standing: tuple[set[int], set[int]] = (set(), set())
-        self._stood = 0
-        self._broad: set[int] = set()
 
     # -- the way of one call -----------------------------------------------------------------------------------------
 
@@ -140,8 +131,9 @@ class Bank:
         target = (tick - 1) // FINE_MS
         while table.bin < target:
             end = (table.bin + 1) * FINE_MS
-            rollups.extend(self._close_bin())
-            findings.extend(self._silence(end))
+            rollups.extend(self.board.close_bin(learning=end - self.started_ms <= DAY_MS))
+            if self.root and end - self.started_ms >= DAY_MS // 2:
+                findings.extend(self.silence.update(end, self._thresholds()[0]))
             if (table.bin + 1) % 12 == 0:
                 self.baseline.learn()
                 self.recent.forget(end)
@@ -155,14 +147,14 @@ class Bank:
         kind = observation.kind
         who = observation.customer
         if kind == "device":
-            self._tally(observation, observation.device or who, "devices", _device_measures(observation), tick, touched)
+            self._tally(observation, observation.device or who, "devices", device_measures(observation), tick, touched)
             return
         if kind == "rating" or (kind != "ticket" and observation.role not in (None, "customer")):
             return
         if kind == "ticket":
             measures = [("ticket_type", observation.type)] if observation.type else []
             self._tally(observation, who, "tickets", measures, tick, touched)
-        self._tally(observation, who, "contacts", _voice_measures(observation), tick, touched)
+        self._tally(observation, who, "contacts", voice_measures(observation), tick, touched)
         if observation.tokens:
             self._learn_words(observation)
 
@@ -284,7 +276,7 @@ class Bank:
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
-        opens = top.score >= opening + MARGIN.get(measure, 0.0) and _may_open(measure, name)
+        opens = top.score >= opening + MARGIN.get(measure, 0.0) and may_open(measure, name)
         alarms = self._alarms.setdefault(value, [])
         alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
         known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
@@ -339,7 +331,7 @@ class Bank:
             dims=cause.dims,
             keywords=tuple(words),
             quotes=tuple(quotes(texts, words, 5)) if texts else (),
-            opens=opens and not _benign(carried) and not (by_device and _only_warned(carried)),
+            opens=opens and not benign(carried) and not (by_device and only_warned(carried)),
         )
 
     def _expected_at(self, value: int, fixed: Mapping[str, str], top: _Strange) -> float:
@@ -375,123 +367,6 @@ class Bank:
                 totals[pairs[name]] = totals.get(pairs[name], 0.0) + float(self.baseline.total[row])
         return totals
 
-    # -- bins, bands and silence -------------------------------------------------------------------------------------
-
-    def _close_bin(self) -> list[Rollup]:
-        """Write the closing bin of the broad series, with the band in which they were expected."""
-        table = self.table
-        start = table.bin * FINE_MS
-        slot = table.bin % 12
-        broad = self._broad
-        broad.update(table.broad[len(broad) :])
-        messages: dict[int, int] = {}
-        for (measured, signed), number in sorted(table.messages.items()):
-            for row in table.rows_of(measured, signed):
-                if row in broad:
-                    messages[row] = messages.get(row, 0) + number
-        written, rhythmic = self._standing_rows()
-        rollups: list[Rollup] = []
-        table.settle()
-        self.baseline._follow()
-        for row in sorted(messages.keys() | rhythmic | written):
-            measure, value = table.measured[int(table.row_measured[row])]
-            customers = int(table.fine[row, slot])
-            below = int(table.denominator[row])
-            shown = row in messages or row in written
-            if below < 0:
-                band = self.rhythm.band(row, start) if shown else NO_BAND
-                self.rhythm.learn(row, start, customers)
-            else:
-                others = float(table.fine[below, slot])
-                band = self.rhythm.around(float(self.baseline.share[row]) * others, float(self.baseline.alpha[row]))
-            if not shown:
-                continue
-            rollups.append(
-                Rollup(
-                    series=Series(measure, value, table.cells[int(table.row_cell[row])]),
-                    bin_start=start,
-                    bin_ms=FINE_MS,
-                    messages=messages.get(row, 0),
-                    customers=customers,
-                    expected=band.expected,
-                    low=band.low,
-                    high=band.high,
-                    learning=start - self.started_ms < DAY_MS,
-                )
-            )
-        return rollups
-
-    def _standing_rows(self) -> tuple[set[int], set[int]]:
-        """Rows whose bins are written also when nobody came, and rows whose rhythm is learnt then."""
-        table = self.table
-        written, rhythmic = self._standing
-        while self._stood < len(table.broad):
-            row = table.broad[self._stood]
-            self._stood += 1
-            measure = table.measured[int(table.row_measured[row])][0]
-            width = len(table.cells[int(table.row_cell[row])])
-            if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
-                written.add(row)
-            if table.denominator[row] < 0:
-                rhythmic.add(row)
-        return written, rhythmic
-
-    def _silence(self, end: int) -> list[Finding]:
-        """Ask, as a bin closes, whether a channel that belongs to ordinary traffic has fallen silent."""
-        if end - self.started_ms < DAY_MS // 2:
-            return []
-        table = self.table
-        contacts = self._denominators["contacts"]
-        whole = table.row(("contacts", ""), ())
-        if whole < 0:
-            return []
-        rows = [row for row in table.broad if row != whole and int(table.row_measured[row]) == contacts]
-        if not rows:
-            return []
-        index = np.array(rows, dtype=np.int64)
-        counts = table.windows(index)
-        everybody = table.windows(np.array([whole]))
-        total = self.baseline.total
-        self.baseline._follow()
-        findings: list[Finding] = []
-        opening, _ = self._thresholds()
-        for position, row in enumerate(rows):
-            share = float(self.baseline.total[row] / max(total[whole], 1.0))
-            if total[row] < LEARNING_CUSTOMERS:
-                continue
-            others = everybody[0] - counts[position]
-            mean = np.maximum(others[:4] * share / max(1.0 - share, 0.05), 1e-6)
-            seen = counts[position][:4]
-            scores = lower_score(seen, mean, np.full(4, 0.05))
-            window = int(scores.argmax())
-            quiet = scores[window] >= opening + _DROP_SCORE_MARGIN and seen[window] <= 0.1 * mean[window]
-            if not quiet:
-                if seen[1] >= 0.5 * mean[1]:
-                    self._silences.pop(row, None)
-                continue
-            if row in self._silences:
-                continue
-            self._silences[row] = end
-            self.baseline.alarm(np.array([row], dtype=np.int64), end)
-            cell = table.cells[int(table.row_cell[row])]
-            findings.append(
-                Finding(
-                    series=Series("contacts", "", cell),
-                    kind="silence" if seen[window] == 0 else "drop",
-                    tick=end,
-                    window_start=table.window_start(window),
-                    window_end=end,
-                    observed=float(seen[window]),
-                    expected=round(float(mean[window]), 3),
-                    score=round(float(scores[window]), 3),
-                    witness="contacts",
-                    evidence=(),
-                    dims=dict(cell),
-                    opens=True,
-                )
-            )
-        return findings
-
     # -- state -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -501,7 +376,7 @@ class Bank:
                 "version": VERSION,
                 "table": self.table.snapshot(),
                 "baseline": self.baseline.snapshot(),
-                "rhythm": self.rhythm.snapshot(),
+                "board": self.board.snapshot(),
                 "recent": self.recent.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
@@ -510,7 +385,7 @@ class Bank:
                 "alarms": [
                     (value, [msgspec.to_builtins(alarm) for alarm in alarms]) for value, alarms in self._alarms.items()
                 ],
-                "silences": list(self._silences.items()),
+                "silence": self.silence.snapshot(),
             }
         )
 
@@ -529,16 +404,17 @@ class Bank:
         self.table.restore(state["table"])
         self.baseline = ShareBaseline(self.table)
         self.baseline.restore(state["baseline"])
-        self.rhythm.restore(state["rhythm"])
+        self.board = Board(self.table, self.baseline, Rhythm(self._zone))
+        self.board.restore(state["board"])
+        self.silence = SilenceWatch(self.table, self.baseline)
+        self.silence.restore(state["silence"])
         self.recent.restore(state["recent"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]
         self.started_ms = state["started_ms"]
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
-        self._standing, self._stood, self._broad = (set(), set()), 0, set()
         self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
-        self._silences = dict(state["silences"])
 
 
 class _Strange(msgspec.Struct, gc=False):
@@ -568,49 +444,3 @@ def _compatible(one: Cell, other: Cell) -> bool:
 
 def _agrees(event: Observation, fixed: Mapping[str, str]) -> bool:
     return all((event.dimension(name) or value) == value for name, value in fixed.items())
-
-
-def _device_measures(observation: Observation) -> list[Measured]:
-    """What a device log counts as: its code, or the template of an error without one."""
-    if observation.code:
-        return [("code", observation.code)]
-    if observation.level in _LOUD and observation.template:
-        return [("template", observation.template)]
-    return []
-
-
-def _voice_measures(observation: Observation) -> list[Measured]:
-    """What a customer's words count as, or an agent's words about them.
-
-    A word of danger that is not asserted — hearsay, a worry, a question — counts as nothing.
-    """
-    measures: list[Measured] = []
-    if observation.danger or observation.topic != SAFETY_TOPIC:
-        if observation.topic:
-            measures.append(("topic", observation.topic))
-        measures.extend(("term", term) for term in observation.terms[:4])
-    if observation.sentiment < -0.5:
-        measures.append(("negative", ""))
-    if observation.danger:
-        measures.append(("danger", observation.danger))
-    return measures
-
-
-def _may_open(measure: str, value: str) -> bool:
-    """Return whether a measure value may open an incident without another witness."""
-    if measure == "topic":
-        return value not in BENIGN_TOPICS
-    if measure == "ticket_type":
-        return value not in BENIGN_TYPES
-    return measure != "negative"
-
-
-def _benign(events: Sequence[Observation]) -> bool:
-    """Most of the customers' words are about what customers ask anyway, such as prices on a promotion day."""
-    topics = [event.topic for event in events if event.topic and not event.danger]
-    return 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0
-
-
-def _only_warned(events: Sequence[Observation]) -> bool:
-    """Few devices, and none of them says that anything failed."""
-    return all(event.level == "warn" for event in events) and len({event.device for event in events}) < WARNED_AT_LEAST

@@ -56,9 +56,9 @@ class ShareBaseline:
         self.measure_alpha: dict[str, float] = {}
         self.peak: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
         self.today: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
-        self._follow()
+        self.follow()
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Give the rows that appeared since the last call their parent's share."""
         have, want = len(self.total), self.table.n
         if want <= have:
@@ -85,7 +85,7 @@ class ShareBaseline:
 
     def expected(self, rows: Ints, everybody: Floats) -> tuple[Floats, Floats]:
         """Return expected counts for `rows`, shaped as `everybody` (rows, windows), and relative variances (rows,)."""
-        self._follow()
+        self.follow()
         mean = self.share[rows, None] * everybody + 1e-6
         parents = self.table.parent[rows]
         prior = np.where(parents >= 0, PARENT_WEIGHT * self.share[parents], SIGHT_PRIOR)
@@ -94,7 +94,7 @@ class ShareBaseline:
 
     def learn(self) -> None:
         """Learn from the hour that is ending; call once at the end of each hour, before the table rolls on."""
-        self._follow()
+        self.follow()
         table = self.table
         n = table.n
         if n == 0:
@@ -148,7 +148,7 @@ class ShareBaseline:
 
     def history(self, rows: Ints) -> Floats:
         """Return how many customers of everybody the expectation of each row rests on."""
-        self._follow()
+        self.follow()
         below = self.table.denominator[rows]
         return np.where(below >= 0, self.total[below], self.total[rows])
 
@@ -157,13 +157,13 @@ class ShareBaseline:
 
         Without the maximum a series that was expected too low at first would be held there by its own alarms.
         """
-        self._follow()
+        self.follow()
         free = rows[self.alarmed_until[rows] + RELEARN_MS <= now]
         self.alarmed_until[free] = now + HOLD_MS
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as numbers and bytes."""
-        self._follow()
+        self.follow()
         return {
             **{name: getattr(self, name).tobytes() for name in ("total", "share", "surplus", "square", "alpha")},
             "peak": self.peak.tobytes(),

@@ -1,4 +1,4 @@
-"""Configuration: TOML into frozen typed sections; unknown keys are refused, secrets come from files or the environment."""
+"""Configuration: TOML into frozen typed sections; unknown keys are refused, secrets come from files or environment."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""The bins of the broad series as they close, with the band in which they were expected: what a live board draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detectors.baseline import ShareBaseline
+from detectors.counts import FINE_MS, CountTable
+from detectors.rhythm import NO_BAND, Rhythm
+from qianshao.outcome import Rollup
+from qianshao.series import Series
+
+
+class Board:
+    """Writes one rollup per broad series and five-minute bin.
+
+    Everybody's volume is expected by its daily rhythm, every other series as its share of everybody. Cost: one pass
+    over the broad series a bin.
+    """
+
+    def __init__(self, table: CountTable, baseline: ShareBaseline, rhythm: Rhythm) -> None:
+        self._table = table
+        self._baseline = baseline
+        self._rhythm = rhythm
+        self._standing: tuple[set[int], set[int]] = (set(), set())
+        self._stood = 0
+        self._broad: set[int] = set()
+
+    def close_bin(self, *, learning: bool) -> list[Rollup]:
+        """Write the closing bin of the broad series, with the band in which they were expected."""
+        table = self._table
+        start = table.bin * FINE_MS
+        slot = table.bin % 12
+        broad = self._broad
+        broad.update(table.broad[len(broad) :])
+        messages: dict[int, int] = {}
+        for (measured, signed), number in sorted(table.messages.items()):
+            for row in table.rows_of(measured, signed):
+                if row in broad:
+                    messages[row] = messages.get(row, 0) + number
+        written, rhythmic = self._standing_rows()
+        rollups: list[Rollup] = []
+        table.settle()
+        self._baseline.follow()
+        for row in sorted(messages.keys() | rhythmic | written):
+            measure, value = table.measured[int(table.row_measured[row])]
+            customers = int(table.fine[row, slot])
+            below = int(table.denominator[row])
+            shown = row in messages or row in written
+            if below < 0:
+                band = self._rhythm.band(row, start) if shown else NO_BAND
+                self._rhythm.learn(row, start, customers)
+            else:
+                others = float(table.fine[below, slot])
+                band = self._rhythm.around(float(self._baseline.share[row]) * others, float(self._baseline.alpha[row]))
+            if not shown:
+                continue
+            rollups.append(
+                Rollup(
+                    series=Series(measure, value, table.cells[int(table.row_cell[row])]),
+                    bin_start=start,
+                    bin_ms=FINE_MS,
+                    messages=messages.get(row, 0),
+                    customers=customers,
+                    expected=band.expected,
+                    low=band.low,
+                    high=band.high,
+                    learning=learning,
+                )
+            )
+        return rollups
+
+    def _standing_rows(self) -> tuple[set[int], set[int]]:
+        """Rows whose bins are written also when nobody came, and rows whose rhythm is learnt then."""
+        table = self._table
+        written, rhythmic = self._standing
+        while self._stood < len(table.broad):
+            row = table.broad[self._stood]
+            self._stood += 1
+            measure = table.measured[int(table.row_measured[row])][0]
+            width = len(table.cells[int(table.row_cell[row])])
+            if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
+                written.add(row)
+            if table.denominator[row] < 0:
+                rhythmic.add(row)
+        return written, rhythmic
+
+    def snapshot(self) -> Any:
+        """Return the state as builtin types; all but the rhythm is derived from the table."""
+        return self._rhythm.snapshot()
+
+    def restore(self, state: Any) -> None:
+        """Take over a state written by `snapshot`."""
+        self._rhythm.restore(state)

@@ -1,0 +1,64 @@
+"""What one observation counts as, and which of it may speak alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from detectors.counts import Measured
+from qianshao.event import Observation
+
+WITNESS = {"code": "devices", "template": "devices", "ticket_type": "tickets"}
+"""The independent source a measure speaks for; contacts, where it is not named."""
+BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
+"""What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
+SAFETY_TOPIC = "安全隐患"
+BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
+WARNED_AT_LEAST = 10
+"""Devices that must log a code which is only a warning, before it opens alone."""
+_LOUD = frozenset(("warn", "error", "fatal"))
+
+
+def device_measures(observation: Observation) -> list[Measured]:
+    """What a device log counts as: its code, or the template of an error without one."""
+    if observation.code:
+        return [("code", observation.code)]
+    if observation.level in _LOUD and observation.template:
+        return [("template", observation.template)]
+    return []
+
+
+def voice_measures(observation: Observation) -> list[Measured]:
+    """What a customer's words count as, or an agent's words about them.
+
+    A word of danger that is not asserted — hearsay, a worry, a question — counts as nothing.
+    """
+    measures: list[Measured] = []
+    if observation.danger or observation.topic != SAFETY_TOPIC:
+        if observation.topic:
+            measures.append(("topic", observation.topic))
+        measures.extend(("term", term) for term in observation.terms[:4])
+    if observation.sentiment < -0.5:
+        measures.append(("negative", ""))
+    if observation.danger:
+        measures.append(("danger", observation.danger))
+    return measures
+
+
+def may_open(measure: str, value: str) -> bool:
+    """Return whether a measure value may open an incident without another witness."""
+    if measure == "topic":
+        return value not in BENIGN_TOPICS
+    if measure == "ticket_type":
+        return value not in BENIGN_TYPES
+    return measure != "negative"
+
+
+def benign(events: Sequence[Observation]) -> bool:
+    """Most of the customers' words are about what customers ask anyway, such as prices on a promotion day."""
+    topics = [event.topic for event in events if event.topic and not event.danger]
+    return 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0
+
+
+def only_warned(events: Sequence[Observation]) -> bool:
+    """Few devices, and none of them says that anything failed."""
+    return all(event.level == "warn" for event in events) and len({event.device for event in events}) < WARNED_AT_LEAST
