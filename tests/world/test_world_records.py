@@ -59,7 +59,7 @@ def test_in_the_founding_case_devices_speak_first_then_contacts_then_tickets() -
     (case,) = (
         i for i in json.loads((folder / "truth.json").read_bytes())["incidents"] if i["kind"] == "firmware_offline"
     )
-    assert case["dims"] == {"line": "智慧家居", "product": "智能门锁", "model": "K2", "firmware": "3.5.0"}
+    assert case["dims"] == {"product": "智能门锁", "model": "K2", "firmware": "3.5.0"}
     assert case["customers"] >= 200
     own = set(case["events"])
     first: dict[str, float] = {}
