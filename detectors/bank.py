@@ -222,18 +222,17 @@ class Bank:
             return []
         counted = table.windows(np.concatenate((rows, table.denominator[rows])))
         counts, everybody = counted[: len(rows)], counted[len(rows) :]
-        mean, alpha = self.baseline.expected(rows, everybody)
+        mean = self.baseline.expected(rows, everybody)
         if self.calendar.planned(tick - 1):
             mean *= np.array([self._planned(int(row), tick - 1) for row in rows])[:, None]
+        strange = (counts >= few) & (counts > 1.5 * mean) & (counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0)
+        kept = np.flatnonzero(strange.any(axis=1))
+        if not len(kept):
+            return []
+        rows, counts, mean, strange = rows[kept], counts[kept], mean[kept], strange[kept]
         young = max(0.0, 1.0 - (tick - self.started_ms) / (2 * DAY_MS))
-        wide = (alpha[:, None] + YOUNG_ALPHA * young) * LONG_WINDOW_ALPHA
+        wide = (self.baseline.spread(rows)[:, None] + YOUNG_ALPHA * young) * LONG_WINDOW_ALPHA
         opening, weak = self._thresholds()
-        strange = (counts >= few) & (counts > 1.5 * mean)
-        if not strange.any():
-            return []
-        strange &= counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0
-        if not strange.any():
-            return []
         scores = np.zeros_like(mean)
         scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
         best = scores.argmax(axis=1)

@@ -83,14 +83,18 @@ class ShareBaseline:
                 measure = self.table.measured[int(self.table.row_measured[row])][0]
                 self.alpha[row] = self.measure_alpha.get(measure, 0.15)
 
-    def expected(self, rows: Ints, everybody: Floats) -> tuple[Floats, Floats]:
-        """Return expected counts for `rows`, shaped as `everybody` (rows, windows), and relative variances (rows,)."""
+    def expected(self, rows: Ints, everybody: Floats) -> Floats:
+        """Return expected counts for `rows`, shaped as `everybody`: (rows, windows)."""
         self.follow()
-        mean = self.share[rows, None] * everybody + 1e-6
+        mean: Floats = self.share[rows, None] * everybody + 1e-6
+        return mean
+
+    def spread(self, rows: Ints) -> Floats:
+        """Return the relative variance of the prediction for `rows`: dispersion, and how little the share is known."""
         parents = self.table.parent[rows]
         prior = np.where(parents >= 0, PARENT_WEIGHT * self.share[parents], SIGHT_PRIOR)
         shape = np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
-        return mean, self.alpha[rows] + 1.0 / shape
+        return np.asarray(self.alpha[rows] + 1.0 / shape)
 
     def learn(self) -> None:
         """Learn from the hour that is ending; call once at the end of each hour, before the table rolls on."""
