@@ -8,14 +8,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
-from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Measured
+from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Ints, Measured
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.measures import WITNESS, benign, device_measures, may_open, only_warned, voice_measures
@@ -29,9 +28,6 @@ from qianshao.event import DIMENSIONS, Observation
 from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 VERSION = 1
 LEARNING_MS = 6 * HOUR_MS
@@ -193,7 +189,7 @@ class Bank:
     def _learn_words(self, observation: Observation) -> None:
         self.documents += 1
         vocabulary = self.vocabulary
-        for token in set(observation.tokens):
+        for token in dict.fromkeys(observation.tokens):
             vocabulary[token] = vocabulary.get(token, 0) + 1
         if len(vocabulary) > MAX_WORDS:
             self._thin_vocabulary()

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.counts import HOURS, WINDOWS, CountTable
+from detectors.counts import FINE_MS, HOURS, WINDOWS, CountTable, Floats, Ints
 from qianshao.clock import DAY_MS, HOUR_MS
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 HALF_LIFE_HOURS = 7 * 24
 PARENT_WEIGHT = 30.0
@@ -112,7 +109,7 @@ class ShareBaseline:
         mean = self.share[:n] * everybody
         deviation = np.sqrt(mean + self.alpha * mean * mean)
         taken = np.where(has, np.minimum(seen, mean + 2.5 * deviation + 1.0), seen)
-        now = (table.bin + 1) * 300_000
+        now = (table.bin + 1) * FINE_MS
         taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
         decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
         self.total = self.total * decay + taken

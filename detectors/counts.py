@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 FINE_MS = 300_000
 FINE_BINS = 12
 HOURS = 24
-WINDOW_NAMES = ("10min", "30min", "1h", "3h", "8h", "24h")
 _FINE_WINDOWS = (2, 6, 12)
 _HOUR_WINDOWS = (3, 8, 24)
 WINDOWS = len(_FINE_WINDOWS) + len(_HOUR_WINDOWS)
@@ -272,7 +271,7 @@ class CountTable:
                 del seen[key]
 
     def windows(self, rows: Ints) -> Floats:
-        """Return distinct customers per row and window, shape (rows, 6), for the windows of `WINDOW_NAMES`."""
+        """Return distinct customers per row in the last 10 and 30 minutes, 1, 3, 8 and 24 hours: shape (rows, 6)."""
         self.settle()
         fine_weights, hour_weights = self._weights()
         counts = np.empty((len(rows), WINDOWS))

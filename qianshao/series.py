@@ -4,17 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MEASURES: tuple[str, ...] = (
-    "contacts",  # every contact of a customer
-    "topic",  # contacts by service topic
-    "ticket_type",  # tickets by the agents' own label
-    "term",  # contacts that name a fault term of the lexicon
-    "negative",  # contacts with negative feeling
-    "danger",  # contacts that assert a rare danger
-    "code",  # device logs by code
-    "template",  # device error messages without a code, by template
-)
-
 
 class Series(NamedTuple):
     """Identity of one count series; ordered and hashable, so that it is the same on every replay."""

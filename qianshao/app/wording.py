@@ -103,14 +103,6 @@ DEAD_LETTER_NAMES: dict[str, str] = {
     "text_too_long": "文本过长",
 }
 
-TREND_NAMES: dict[str, str] = {
-    "rising": "上升",
-    "new": "新出现",
-    "seasonal": "季节性",
-    "falling": "回落",
-    "resolved": "已恢复",
-}
-
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

@@ -107,9 +107,21 @@ class Case(msgspec.Struct, kw_only=True):
             if event.danger and not self.danger:
                 self.danger = event.danger
         if len(self.evidence) > 4 * MAX_EVIDENCE:
-            for name in self.evidence_ids()[2 * MAX_EVIDENCE :] or []:
+            for name in self.evidence_ids()[2 * MAX_EVIDENCE :]:
                 del self.evidence[name]
         self.dims = self._explaining_dims()
+
+    def absorb(self, other: Case) -> None:
+        """Take over what another case of the same cause knows."""
+        for key, witnessed in other.witnessed.items():
+            self.witnessed.setdefault(key, witnessed)
+        for name, proof in other.evidence.items():
+            self.evidence.setdefault(name, proof)
+        self.customers |= other.customers
+        self.devices |= other.devices
+        self.messages = max(self.messages, len(self.evidence))
+        self.first_seen = min(self.first_seen, other.first_seen)
+        self.danger = self.danger or other.danger
 
     def evidence_ids(self) -> list[str]:
         """Return the ids of the evidence, the most telling first."""

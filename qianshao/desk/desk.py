@@ -133,15 +133,7 @@ class Desk:
             del self._cases[oldest.incident]
 
     def _merge(self, keep: Case, drop: Case, tick: int, changes: list[IncidentChange]) -> None:
-        for key, witnessed in drop.witnessed.items():
-            keep.witnessed.setdefault(key, witnessed)
-        for name, proof in drop.evidence.items():
-            keep.evidence.setdefault(name, proof)
-        keep.customers |= drop.customers
-        keep.devices |= drop.devices
-        keep.messages = max(keep.messages, len(keep.evidence))
-        keep.first_seen = min(keep.first_seen, drop.first_seen)
-        keep.danger = keep.danger or drop.danger
+        keep.absorb(drop)
         if drop.status in _TOLD and keep.status == "watching":
             keep.status, keep.opened_at = "open", tick
             self._record(keep, "opened", "joined_open_incident", tick, changes)
