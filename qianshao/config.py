@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -63,12 +63,75 @@ class PushSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     channels: tuple[str, ...] = ("app", "sms")
 
 
-class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[clickhouse]`: the embedded store."""
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[run]`: the running service."""
 
+    state: str = "qianshao-state"
+    """Folder of everything that must survive a restart; one process at a time owns it."""
+    workers: Annotated[int, Meta(ge=1, le=8)] = 1
+    snapshot_seconds: Positive = 30
+    calendar: str | None = None
+
+
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[kafka]`: where events come from and where decisions go."""
+
+    bootstrap: str | None = None
+    """host:port, several separated by commas. None = no Kafka."""
+    events: Annotated[tuple[str, ...], Meta(min_length=1)] = (
+        "cs.chat",
+        "cs.calls",
+        "cs.tickets",
+        "cs.devices",
+        "cs.ratings",
+    )
+    actions: str = "qianshao.actions"
+    incidents: str = "qianshao.incidents"
+    pushes: str = "qianshao.push"
+    trends: str = "qianshao.trends"
+    deadletters: str = "qianshao.deadletter"
+    group: str = "qianshao"
+    start: Literal["earliest", "latest"] = "earliest"
+    idle_seconds: Positive = 15
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+
+
+class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[clickhouse]`: the store, embedded in this process or on a server."""
+
+    url: str | None = None
+    """http:// or https:// address of a server; None = embedded."""
+    database: str = "qianshao"
+    user: str = "qianshao_writer"
+    password_file: str | None = None
+    ca_file: str | None = None
     path: str | None = None
-    """None = `store` inside the output folder."""
+    """Folder of the embedded store. None = `store` inside the output or state folder."""
     retention_days: Positive = 90
+    query_port: Annotated[int, Meta(ge=0, le=65535)] = 8123
+    """Loopback port on which the embedded store answers read-only queries over ClickHouse's HTTP interface."""
+
+
+class Grafana(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[grafana]`: where dashboards and annotations go, and how Grafana reaches the store."""
+
+    url: str | None = None
+    """http:// or https:// address. None = no Grafana."""
+    token_file: str | None = None
+    ca_file: str | None = None
+    folder: str = "前哨 Qianshao"
+    language: Literal["zh", "en"] = "zh"
+    clickhouse_host: str = "127.0.0.1"
+    clickhouse_port: Annotated[int, Meta(ge=1, le=65535)] = 8123
+    clickhouse_secure: bool = False
+    clickhouse_user: str = "qianshao_reader"
+    clickhouse_password_file: str | None = None
 
 
 class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +155,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     privacy: Privacy = Privacy()
     detection: Detection = Detection()
     push: PushSettings = PushSettings()
+    run: Run = Run()
+    kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
+    grafana: Grafana = Grafana()
     console: Console = Console()
     pipeline: Pipeline = Pipeline()
 
@@ -150,3 +216,38 @@ def pseudonym_key(config: Config) -> tuple[bytes, bool]:
     if len(key) < 16:
         raise ConfigError(f"{origin}: holds {len(key)} bytes; a pseudonym key needs at least 16 random bytes")
     return key, False
+
+
+KAFKA_VARIABLE = "QIANSHAO_KAFKA_PASSWORD"
+CLICKHOUSE_VARIABLE = "QIANSHAO_CLICKHOUSE_PASSWORD"
+CLICKHOUSE_READER_VARIABLE = "QIANSHAO_CLICKHOUSE_READER_PASSWORD"
+GRAFANA_VARIABLE = "QIANSHAO_GRAFANA_TOKEN"
+
+
+def secret(variable: str, key: str, file: str | None) -> str | None:
+    """Return a secret from an environment variable or, without it, from a file; None if neither is given.
+
+    Parameters
+    ----------
+    variable
+        Name of the environment variable.
+    key
+        Configuration key that names the file, for the message.
+    file
+        Path of the file; surrounding white space is not part of the secret.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or is empty.
+    """
+    value = os.environ.get(variable)
+    if value is not None or file is None:
+        return value
+    try:
+        value = Path(file).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{key} {file}: cannot be read ({error}); name a file that holds only the secret") from None
+    if not value:
+        raise ConfigError(f"{key} {file}: is empty; write the secret into it, or set {variable}")
+    return value

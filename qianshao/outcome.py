@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from qianshao.action import ActionOutcome
 from qianshao.event import DeadLetter, Observation
 from qianshao.incident import IncidentChange
 from qianshao.push import Push, Trend
@@ -20,6 +21,33 @@ class Tally(msgspec.Struct, kw_only=True):
     dead: int = 0
     duplicate: int = 0
     dropped: int = 0
+    lost: int = 0
+    """Records that the broker had deleted before they were read; they are in none of the other figures."""
+
+
+class Pulse(msgspec.Struct, kw_only=True):
+    """How the pipeline itself is doing at one moment of the wall clock. (`at`, `source`) is its key."""
+
+    at: int
+    """Wall clock, epoch milliseconds."""
+    source: str
+    """One source partition."""
+    read: int
+    """Records read so far."""
+    dead: int
+    late: int
+    duplicate: int
+    lost: int
+    waiting: int
+    """Records that the source holds and we have not read; 0 where the source does not say."""
+    frontier: int
+    """Event time that this source has reached, epoch milliseconds; 0 before its first record."""
+    watermark: int
+    """Event time up to which every decision has fallen, epoch milliseconds; 0 before the first."""
+    cpu_seconds: float
+    """Processor time of this process since it started."""
+    memory_bytes: int
+    """Resident memory of this process."""
 
 
 class Rollup(msgspec.Struct, kw_only=True, gc=False):
@@ -53,5 +81,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     trends: list[Trend] = []
     tallies: list[Tally] = []
     """Cumulative, one per source."""
+    actions: list[ActionOutcome] = []
+    pulses: list[Pulse] = []
+    """Added where the outcome is let out: they are of the wall clock, and no decision depends on them."""
     final: bool = False
     """True on the last outcome of a replay."""
