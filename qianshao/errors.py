@@ -8,7 +8,8 @@
     │   ├── InputError       an input file that is missing, unreadable or of the wrong kind
     │   └── OutputError      an output folder that is not new, not empty or not writable
     ├── UnreadableInputError almost every record is invalid: the circuit breaker opened
-    ├── StoreError           an embedded store cannot be opened, migrated or written
+    ├── StoreError           a store cannot be opened, migrated, written or read
+    │   └── UnavailableError something outside does not answer now; retryable True
     └── ModelError           a model folder is missing, corrupt or foreign
 """
 
@@ -47,7 +48,13 @@ class UnreadableInputError(QianshaoError):
 
 
 class StoreError(QianshaoError):
-    """An embedded store cannot be opened, migrated or written."""
+    """A store cannot be opened, migrated, written or read."""
+
+
+class UnavailableError(StoreError):
+    """Something outside does not answer now: refused, timed out or overloaded. The same call may succeed later."""
+
+    retryable = True
 
 
 class ModelError(QianshaoError):

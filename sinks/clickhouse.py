@@ -15,11 +15,12 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from qianshao.action import ActionOutcome
 from qianshao.clock import from_rfc3339
 from qianshao.errors import StoreError
 from qianshao.event import DeadLetter, Observation
 from qianshao.incident import IncidentChange
-from qianshao.outcome import Outcome, Rollup, Tally
+from qianshao.outcome import Outcome, Pulse, Rollup, Tally
 from qianshao.push import Push, Trend
 from sinks.batch import Batch, Columns
 from sinks.clickhouse_schema import MIGRATIONS, Migration, apply_retention, migrate, pending
@@ -176,6 +177,10 @@ class Store:
                 batch.extend("deadletters", _deadletter_columns(outcome.deadletters, outcome.watermark))
             if outcome.tallies:
                 batch.extend("tallies", _tally_columns(outcome.tallies))
+            if outcome.actions:
+                batch.extend("actions", _action_columns(outcome.actions))
+            if outcome.pulses:
+                batch.extend("pulses", _pulse_columns(outcome.pulses))
             if batch.due():
                 self.flush()
 
@@ -332,4 +337,23 @@ def _tally_columns(tallies: Sequence[Tally]) -> Columns:
         "dead": [tally.dead for tally in tallies],
         "duplicate": [tally.duplicate for tally in tallies],
         "dropped": [tally.dropped for tally in tallies],
+        "lost": [tally.lost for tally in tallies],
     }
+
+
+def _action_columns(outcomes: Sequence[ActionOutcome]) -> Columns:
+    return {
+        "id": [outcome.action.id for outcome in outcomes],
+        "action": [outcome.action.action for outcome in outcomes],
+        "incident": [outcome.action.incident for outcome in outcomes],
+        "by": [outcome.action.by for outcome in outcomes],
+        "at": [outcome.action.at for outcome in outcomes],
+        "state": [outcome.state for outcome in outcomes],
+        "detail": [outcome.detail for outcome in outcomes],
+        "tick": [outcome.tick for outcome in outcomes],
+        "record": [_encode(outcome).decode() for outcome in outcomes],
+    }
+
+
+def _pulse_columns(pulses: Sequence[Pulse]) -> Columns:
+    return {name: [getattr(pulse, name) for pulse in pulses] for name in Pulse.__struct_fields__}

@@ -169,9 +169,47 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        2,
+        "lost records, pulses of the pipeline, people's actions",
+        (
+            "ALTER TABLE tallies ADD COLUMN IF NOT EXISTS lost UInt64",
+            """
+            CREATE TABLE IF NOT EXISTS pulses (
+                at DateTime64(3, 'UTC'),
+                source LowCardinality(String),
+                read UInt64,
+                dead UInt64,
+                late UInt64,
+                duplicate UInt64,
+                lost UInt64,
+                waiting UInt64,
+                frontier DateTime64(3, 'UTC'),
+                watermark DateTime64(3, 'UTC'),
+                cpu_seconds Float64,
+                memory_bytes UInt64,
+                stored_on Date DEFAULT today()
+            ) ENGINE = ReplacingMergeTree ORDER BY (at, source)
+            """,
+            """
+            CREATE TABLE IF NOT EXISTS actions (
+                id String,
+                action LowCardinality(String),
+                incident String,
+                by String,
+                at DateTime64(3, 'UTC'),
+                state LowCardinality(String),
+                detail LowCardinality(String),
+                tick DateTime64(3, 'UTC'),
+                record String,
+                stored_on Date DEFAULT today()
+            ) ENGINE = ReplacingMergeTree ORDER BY id
+            """,
+        ),
+    ),
 )
 
-KEPT_FOR_A_WHILE = ("events", "rollups", "incidents", "pushes", "trends", "deadletters")
+KEPT_FOR_A_WHILE = ("events", "rollups", "incidents", "pushes", "trends", "deadletters", "pulses", "actions")
 """Tables under retention; tallies are one row per source and stay."""
 
 _VERSIONS = """

@@ -171,7 +171,7 @@ def events(store: Store) -> EventColumns:
 def tallies(store: Store) -> list[Tally]:
     """Return the newest accounting of each source, by name."""
     rows = store.select(
-        "SELECT source, read, counted, late, dead, duplicate, dropped FROM tallies FINAL ORDER BY source"
+        "SELECT source, read, counted, late, dead, duplicate, dropped, lost FROM tallies FINAL ORDER BY source"
     )
     return [msgspec.convert(dict(zip(Tally.__struct_fields__, row, strict=True)), Tally) for row in rows]
 

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from qianshao.action import Action, ActionOutcome
 from qianshao.clock import MINUTE_MS, to_rfc3339
 from qianshao.event import DeadLetter, Observation
 from qianshao.incident import About, IncidentChange, Signal
-from qianshao.outcome import Outcome, Rollup, Tally
+from qianshao.outcome import Outcome, Pulse, Rollup, Tally
 from qianshao.push import Push, Trend
 from qianshao.series import Series
 
@@ -128,6 +129,27 @@ class Make:
         values: dict[str, object] = {"source": "a.jsonl", "position": position, "reason": "not_json", "excerpt": "坏行"}
         return DeadLetter(**{**values, **fields})  # type: ignore[arg-type]
 
+    def action(self, name: str) -> ActionOutcome:
+        action = Action(id=name, action="acknowledge", at=START + 6 * MINUTE_MS, by="值班员甲", incident="i1")
+        return ActionOutcome(action=action, state="applied", detail="", tick=START + 7 * MINUTE_MS)
+
+    def pulse(self, minutes: int, **fields: object) -> Pulse:
+        values: dict[str, object] = {
+            "at": START + minutes * MINUTE_MS,
+            "source": "cs.chat/0",
+            "read": 6,
+            "dead": 1,
+            "late": 1,
+            "duplicate": 0,
+            "lost": 0,
+            "waiting": 3,
+            "frontier": START,
+            "watermark": START,
+            "cpu_seconds": 1.5,
+            "memory_bytes": 300_000_000,
+        }
+        return Pulse(**{**values, **fields})  # type: ignore[arg-type]
+
     def outcomes(self) -> list[Outcome]:
         """Three steps with a row of everything in each."""
         return [
@@ -144,6 +166,8 @@ class Make:
                 tallies=[
                     Tally(source="a.jsonl", read=(step + 1) * 6, counted=(step + 1) * 4, late=step + 1, dead=step + 1)
                 ],
+                actions=[self.action(f"a{step}")],
+                pulses=[self.pulse(step), self.pulse(step, source="cs.calls/0")],
                 final=step == 2,
             )
             for step in range(3)

@@ -24,7 +24,7 @@ from sinks import queries
 from sinks.clickhouse import Store, pending_migrations
 from sinks.clickhouse_schema import KEPT_FOR_A_WHILE, MIGRATIONS
 
-LISTS = ("counted", "late", "deadletters", "rollups", "incidents", "pushes", "trends", "tallies")
+LISTS = ("counted", "late", "deadletters", "rollups", "incidents", "pushes", "trends", "tallies", "actions", "pulses")
 
 
 @pytest.fixture
@@ -49,6 +49,8 @@ def answers(store: Store, make: Any) -> list[object]:
         queries.push_states(store),
         queries.deadletters_by_reason(store),
         store.select("SELECT count() FROM trends FINAL"),
+        store.select("SELECT * EXCEPT stored_on FROM actions FINAL ORDER BY id"),
+        store.select("SELECT * EXCEPT stored_on FROM pulses FINAL ORDER BY at, source"),
         store.select("SELECT count() FROM events FINAL WHERE late"),
     ]
 
@@ -161,7 +163,7 @@ def test_events_come_as_columns_in_order_without_late_ones(store: Store, make: A
 
 
 def test_an_empty_store_answers_everything_with_nothing(store: Store, make: Any) -> None:
-    assert answers(store, make) == [[[]] * 6, [], [], [], [], [], [], {}, {}, [(0,)], [(0,)]]
+    assert answers(store, make) == [[[]] * 6, [], [], [], [], [], [], {}, {}, [(0,)], [], [], [(0,)]]
 
 
 def test_every_field_of_an_event_is_stored(store: Store, make: Any) -> None:
