@@ -17,6 +17,7 @@ from flows.deadletter import Excerpt
 from flows.decode import Rejected, decode
 from flows.intake import Intake
 from flows.state import pack, unpack
+from qianshao.action import Action, ActionOutcome
 from qianshao.clock import from_rfc3339
 from qianshao.config import Config
 from qianshao.event import DeadLetter, Observation, RawEvent
@@ -78,8 +79,10 @@ class BankStage(Stateful, Protocol):
 class DeskStage(Stateful, Protocol):
     """Decides what is an incident."""
 
-    def advance(self, findings: Sequence[Finding], watermark: int, /) -> tuple[list[IncidentChange], list[Push]]:
-        """Decide on findings ordered by tick, and let time pass."""
+    def advance(
+        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = (), /
+    ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
+        """Decide on findings ordered by tick and on people's actions, each with its tick, and let time pass."""
         ...
 
 
@@ -259,12 +262,13 @@ class Deciding:
             parts = [report.steps[place] for report in reports]
             findings = [finding for part in parts for finding in part.findings]
             findings.sort(key=_finding_order)
-            incidents, pushes = self._desk.advance(findings, step.watermark)
+            incidents, pushes, actions = self._desk.advance(findings, step.watermark, ())
             incidents.sort(key=_change_order)
             outcome.counted += step.counted
             outcome.rollups += [rollup for part in parts for rollup in part.rollups]
             outcome.incidents += incidents
             outcome.pushes += pushes
+            outcome.actions += actions
             outcome.trends += self._trends.advance(step.counted, step.watermark, incidents)
         outcome.counted += slab.beyond
         return Emission(outcome=outcome, fraction=slab.fraction, stopped=slab.stopped, failures=slab.failures)

@@ -21,6 +21,7 @@ from flows.pipeline import BankStage, DeskStage, Labeller, Stages, Stateful, Tre
 from flows.replay import OutcomeSink, run_replay
 from flows.sources.world import write_world
 from flows.stages import product_stages
+from qianshao.action import Action, ActionOutcome
 from qianshao.app.rehearsal import check, open_sinks
 from qianshao.clock import MINUTE_MS, from_rfc3339
 from qianshao.config import Config
@@ -265,9 +266,11 @@ class _TimedDesk(_TimedState):
         super().__init__(stage)
         self._stage, self._clock = stage, clock
 
-    def advance(self, findings: Sequence[Finding], watermark: int, /) -> tuple[list[IncidentChange], list[Push]]:
+    def advance(
+        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = (), /
+    ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
         with self._clock.running("decide"):
-            return self._stage.advance(findings, watermark)
+            return self._stage.advance(findings, watermark, actions)
 
 
 class _TimedTrends(_TimedState):

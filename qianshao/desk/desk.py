@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
@@ -46,7 +47,9 @@ class Desk:
         self._cases: dict[str, Case] = {}
         self._gate = PushGate(config.push, self._zone)
 
-    def advance(self, findings: Sequence[Finding], watermark: int) -> tuple[list[IncidentChange], list[Push]]:
+    def advance(
+        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = ()
+    ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
         """Decide on findings in order of tick, and let time pass up to `watermark`."""
         changes: list[IncidentChange] = []
         pushes: list[Push] = []
@@ -62,7 +65,7 @@ class Desk:
             start = end
         self._let_time_pass(watermark, changes)
         changes.sort(key=lambda change: (change.at, change.incident, change.version))
-        return changes, pushes
+        return changes, pushes, []
 
     def _decide(
         self, findings: Sequence[Finding], tick: int, changes: list[IncidentChange], pushes: list[Push]

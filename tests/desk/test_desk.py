@@ -74,7 +74,7 @@ def steps(changes: list[IncidentChange]) -> list[tuple[str, str]]:
 
 
 def test_one_overwhelming_witness_opens_an_incident() -> None:
-    changes, _ = desk().advance([finding(customers=range(12))], NOON)
+    changes, _, _ = desk().advance([finding(customers=range(12))], NOON)
     assert steps(changes) == [("opened", "overwhelming_rise")]
     assert changes[0].customers == 12
     assert changes[0].title.startswith("门锁 设备离线")
@@ -82,7 +82,7 @@ def test_one_overwhelming_witness_opens_an_incident() -> None:
 
 
 def test_a_weak_witness_is_watched_and_nobody_is_told() -> None:
-    changes, pushes = desk().advance([finding(customers=range(5), opens=False, score=4.5)], NOON)
+    changes, pushes, _ = desk().advance([finding(customers=range(5), opens=False, score=4.5)], NOON)
     assert steps(changes) == [("watched", "weak_witness")]
     assert changes[0].opened_at is None
     assert pushes == []
@@ -95,7 +95,7 @@ def test_two_weak_but_independent_witnesses_open_one_incident() -> None:
     device = finding(
         customers=range(100, 106), tick=later, measure="code", value="E9", witness="devices", opens=False, score=5.6
     )
-    changes, _ = target.advance([device], later)
+    changes, _, _ = target.advance([device], later)
     assert steps(changes) == [("opened", "two_witnesses")]
 
 
@@ -103,7 +103,7 @@ def test_the_same_witness_twice_is_not_two_witnesses() -> None:
     target = desk()
     weak = {"opens": False, "score": 4.9}
     target.advance([finding(customers=range(6), **weak)], NOON)  # type: ignore[arg-type]
-    changes, _ = target.advance([finding(customers=range(6), measure="term", value="连不上", **weak)], NOON)  # type: ignore[arg-type]
+    changes, _, _ = target.advance([finding(customers=range(6), measure="term", value="连不上", **weak)], NOON)  # type: ignore[arg-type]
     assert all(change.opened_at is None for change in changes)
 
 
@@ -113,7 +113,7 @@ def test_findings_that_share_customers_are_one_incident() -> None:
         finding(customers=range(12)),
         finding(customers=range(4, 14), measure="ticket_type", value="故障", witness="tickets"),
     ]
-    changes, _ = target.advance(both, NOON)
+    changes, _, _ = target.advance(both, NOON)
     assert len({change.incident for change in changes}) == 1
 
 
@@ -121,7 +121,7 @@ def test_findings_whose_places_contradict_are_two_incidents_although_customers_a
     target = desk()
     east = finding(customers=range(12), dims={"product": "门锁", "region": "华东"})
     south = finding(customers=range(12), dims={"product": "门锁", "region": "华南"}, value="账号登录")
-    changes, _ = target.advance([east, south], NOON)
+    changes, _, _ = target.advance([east, south], NOON)
     assert len({change.incident for change in changes if change.opened_at}) == 2
 
 
@@ -129,14 +129,14 @@ def test_a_busy_customer_does_not_chain_two_causes_together() -> None:
     target = desk()
     one = finding(customers=range(10))
     other = finding(customers=range(9, 20), value="退款售后", product="外卖", dims={})
-    changes, _ = target.advance([one, other], NOON)
+    changes, _, _ = target.advance([one, other], NOON)
     assert len({change.incident for change in changes}) == 2
 
 
 def test_two_words_for_one_cause_of_a_product_are_one_incident() -> None:
     target = desk()
     later = NOON + HOUR_MS
-    first, _ = target.advance([finding(customers=range(10), measure="term", value="白屏")], NOON)
+    first, _, _ = target.advance([finding(customers=range(10), measure="term", value="白屏")], NOON)
     target.advance([finding(customers=range(20, 28), measure="term", value="闪退", tick=later)], later)
     assert target.advance([], later + RESOLVE_MS)[0][0].incident == first[0].incident
 
@@ -145,16 +145,16 @@ def test_another_product_at_the_same_time_is_another_incident() -> None:
     target = desk()
     one = finding(customers=range(10))
     other = finding(customers=range(20, 30), value="退款售后", product="外卖", dims={"product": "外卖"})
-    changes, _ = target.advance([one, other], NOON)
+    changes, _, _ = target.advance([one, other], NOON)
     assert len({change.incident for change in changes}) == 2
 
 
 def two_incidents_of_one_cause(target: Desk) -> tuple[list[IncidentChange], list[IncidentChange], set[str]]:
     """Two incidents that share two customers; the third value is who was told."""
-    first, told = target.advance([finding(customers=range(10), dims={}, product=None)], NOON)
+    first, told, _ = target.advance([finding(customers=range(10), dims={}, product=None)], NOON)
     tick = NOON + 10_000
     other = finding(customers=range(8, 28), value="账号登录", tick=tick, dims={}, product=None)
-    second, more = target.advance([other], tick)
+    second, more, _ = target.advance([other], tick)
     return first, second, {push.customer for push in [*told, *more]}
 
 
@@ -166,7 +166,7 @@ def test_cases_found_to_be_one_cause_are_merged_into_the_older_and_nobody_is_tol
     later = []
     for tick, customers in ((NOON + 20_000, range(2, 20)), (NOON + 30_000, range(2, 20)), (NOON + 40_000, range(40))):
         joining = finding(customers=customers, value="账号登录", tick=tick, dims={}, product=None)
-        changes, pushes = target.advance([joining], tick)
+        changes, pushes, _ = target.advance([joining], tick)
         merged += changes
         if tick > NOON + 20_000:
             later += pushes
@@ -179,8 +179,8 @@ def test_cases_found_to_be_one_cause_are_merged_into_the_older_and_nobody_is_tol
 def test_an_incident_is_updated_when_it_grows_not_at_every_finding() -> None:
     target = desk()
     target.advance([finding(customers=range(10))], NOON)
-    slightly, _ = target.advance([finding(customers=range(12), tick=NOON + 10_000)], NOON + 10_000)
-    doubled, _ = target.advance([finding(customers=range(24), tick=NOON + 20_000)], NOON + 20_000)
+    slightly, _, _ = target.advance([finding(customers=range(12), tick=NOON + 10_000)], NOON + 10_000)
+    doubled, _, _ = target.advance([finding(customers=range(24), tick=NOON + 20_000)], NOON + 20_000)
     assert steps(slightly) == []
     assert steps(doubled) == [("updated", "more_customers")]
     assert doubled[0].version == 2
@@ -189,11 +189,11 @@ def test_an_incident_is_updated_when_it_grows_not_at_every_finding() -> None:
 def test_a_quiet_incident_is_resolved_at_its_own_time_and_reopens_on_new_evidence() -> None:
     target = desk()
     target.advance([finding(customers=range(10))], NOON)
-    resolved, _ = target.advance([], NOON + DAY_MS // 2)
+    resolved, _, _ = target.advance([], NOON + DAY_MS // 2)
     assert steps(resolved) == [("resolved", "no_new_evidence")]
     assert resolved[0].at == "2025-12-11T18:00:00.000+08:00"
     again = NOON + DAY_MS // 2 + HOUR_MS
-    reopened, _ = target.advance([finding(customers=range(30, 50), tick=again)], again)
+    reopened, _, _ = target.advance([finding(customers=range(30, 50), tick=again)], again)
     assert steps(reopened) == [("reopened", "evidence_after_resolution")]
     assert reopened[0].incident == resolved[0].incident
 
@@ -201,20 +201,20 @@ def test_a_quiet_incident_is_resolved_at_its_own_time_and_reopens_on_new_evidenc
 def test_a_watched_case_that_fades_is_dismissed() -> None:
     target = desk()
     target.advance([finding(customers=range(5), opens=False, score=4.5)], NOON)
-    changes, _ = target.advance([], NOON + WATCH_MS)
+    changes, _, _ = target.advance([], NOON + WATCH_MS)
     assert steps(changes) == [("dismissed", "weak_evidence_faded")]
 
 
 def test_danger_is_of_the_first_severity_with_a_handful_of_people() -> None:
-    changes, _ = desk().advance([finding(customers=range(4), measure="danger", value="冒烟", danger="冒烟")], NOON)
+    changes, _, _ = desk().advance([finding(customers=range(4), measure="danger", value="冒烟", danger="冒烟")], NOON)
     assert changes[0].severity == "P1"
     assert changes[0].reason == "danger_reported"
 
 
 def test_every_customer_is_pushed_once_per_incident() -> None:
     target = desk()
-    _, first = target.advance([finding(customers=range(10))], NOON)
-    _, second = target.advance([finding(customers=range(14), tick=NOON + 10_000)], NOON + 10_000)
+    _, first, _ = target.advance([finding(customers=range(10))], NOON)
+    _, second, _ = target.advance([finding(customers=range(14), tick=NOON + 10_000)], NOON + 10_000)
     pushed = [push.customer for push in first + second]
     assert len(pushed) == len(set(pushed)) == 14
     assert {push.state for push in first} == {"proposed"}
@@ -222,7 +222,7 @@ def test_every_customer_is_pushed_once_per_incident() -> None:
 
 def test_a_push_waits_for_the_end_of_the_quiet_hours() -> None:
     night = NOON + 11 * HOUR_MS
-    _, pushes = desk().advance([finding(customers=range(10), tick=night)], night)
+    _, pushes, _ = desk().advance([finding(customers=range(10), tick=night)], night)
     assert {push.not_before for push in pushes} == {"2025-12-12T08:00:00.000+08:00"}
 
 
@@ -230,18 +230,18 @@ def test_a_customer_is_told_of_no_more_incidents_a_day_than_the_cap() -> None:
     target = desk(maximum_per_customer_per_day=1)
     target.advance([finding(customers=range(10))], NOON)
     other = finding(customers=range(10), value="退款售后", dims={"product": "外卖"}, product="外卖", tick=NOON + 10_000)
-    _, pushes = target.advance([other], NOON + 10_000)
+    _, pushes, _ = target.advance([other], NOON + 10_000)
     assert pushes == []
 
 
 def test_no_more_customers_are_told_than_the_cap_of_an_incident() -> None:
-    _, pushes = desk(maximum_per_incident=3).advance([finding(customers=range(10))], NOON)
+    _, pushes, _ = desk(maximum_per_incident=3).advance([finding(customers=range(10))], NOON)
     assert len(pushes) == 3
 
 
 def test_the_identity_of_an_incident_is_the_same_on_every_replay() -> None:
-    one, _ = desk().advance([finding(customers=range(10))], NOON)
-    other, _ = desk().advance([finding(customers=range(10))], NOON)
+    one, _, _ = desk().advance([finding(customers=range(10))], NOON)
+    other, _, _ = desk().advance([finding(customers=range(10))], NOON)
     assert one == other
 
 
@@ -276,11 +276,11 @@ def test_neither_the_cut_of_the_calls_nor_a_restart_changes_the_decisions(
     before, after = found[:cut], found[cut:]
     middle = before[-1].tick if before else NOON
     first_desk = desk()
-    changes, pushes = first_desk.advance(before, middle)
+    changes, pushes, _ = first_desk.advance(before, middle)
     restored = desk()
     restored.restore(first_desk.snapshot())
-    more_changes, more_pushes = restored.advance(after, end)
-    assert (changes + more_changes, pushes + more_pushes) == at_once
+    more_changes, more_pushes, _ = restored.advance(after, end)
+    assert (changes + more_changes, pushes + more_pushes, []) == at_once
     opened = [change.incident for change in at_once[0] if change.change == "opened"]
     assert len(opened) == len(set(opened))
 
@@ -310,7 +310,7 @@ def test_versions_of_an_incident_count_up_without_gaps() -> None:
 def test_cases_are_bounded_and_told_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qianshao.desk.desk.MAX_CASES", 5)
     target = desk()
-    opened, _ = target.advance([finding(customers=range(1000, 1020))], NOON)
+    opened, _, _ = target.advance([finding(customers=range(1000, 1020))], NOON)
     for number in range(20):
         tick = NOON + (number + 1) * MINUTE_MS
         product = f"p{number}"
@@ -325,5 +325,5 @@ def test_cases_are_bounded_and_told_ones_stay(monkeypatch: pytest.MonkeyPatch) -
             score=4.5,
         )
         target.advance([weak], tick)
-    resolved, _ = target.advance([], NOON + RESOLVE_MS)
+    resolved, _, _ = target.advance([], NOON + RESOLVE_MS)
     assert opened[0].incident in {change.incident for change in resolved if change.change == "resolved"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from flows.pipeline import Stages
+from qianshao.action import Action, ActionOutcome
 from qianshao.clock import to_rfc3339
 from qianshao.config import Config
 from qianshao.event import Observation, RawEvent
@@ -92,10 +93,14 @@ class TellingDesk:
     def __init__(self, config: Config) -> None:
         self.zone = config.service.zone
 
-    def advance(self, findings: Sequence[Finding], watermark: int) -> tuple[list[IncidentChange], list[Push]]:
-        """Tell all."""
+    def advance(
+        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = ()
+    ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
+        """Tell all, and note every action."""
         assert all(finding.tick <= watermark for finding in findings)
-        return [self.tell(finding) for finding in findings], []
+        assert all(tick <= watermark for tick, _ in actions)
+        noted = [ActionOutcome(action=action, state="recorded", detail="", tick=tick) for tick, action in actions]
+        return [self.tell(finding) for finding in findings], [], noted
 
     def tell(self, finding: Finding) -> IncidentChange:
         """Everything that could differ between two runs stands in it."""
