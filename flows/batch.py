@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from qianshao import errors
+from qianshao.action import Action
 from qianshao.event import DeadLetter, Observation
 from qianshao.finding import Finding
 from qianshao.outcome import Outcome, Rollup, Tally
@@ -31,7 +32,7 @@ def _unwrap(kind: type[Parcel], data: bytes) -> Parcel:
 
 
 class RawBatch(Parcel):
-    """Consecutive lines of one source, as they were read. It never enters a snapshot."""
+    """Consecutive records of one source, as they were read. It never enters a snapshot."""
 
     source: str
     partition: int
@@ -39,8 +40,17 @@ class RawBatch(Parcel):
     sequence: int
     """0, 1, … within the partition, without gaps."""
     first: int
-    """Line number of the first line, from 1."""
+    """Position of the first line: its number in a file, from 1, or its offset in a topic."""
     lines: list[bytes]
+    actions: bool = False
+    """Whether the lines are people's actions and not events."""
+    clock: int | None = None
+    """Event time, epoch milliseconds, that the source is known to have reached after these lines, though no record says
+    so: it has nothing to read. None where only the records tell."""
+    lost: int = 0
+    """Records before the first line that the broker had deleted before they were read."""
+    partitions: int = 0
+    """How many partitions the reader knows; the clock waits for all of them."""
     fraction: float = 0.0
     """How much of all input has been read with this batch, 0–1."""
     last: bool = False
@@ -50,14 +60,19 @@ class RawBatch(Parcel):
 
 
 class ReadBatch(Parcel):
-    """A `RawBatch` understood: masked observations and dead letters, each with its line number."""
+    """A `RawBatch` understood: masked observations and dead letters, each with its position."""
 
+    source: str
     partition: int
     sequence: int
     observations: list[Observation]
     positions: list[int]
-    """Line number of each observation."""
+    """Position of each observation."""
     letters: list[DeadLetter]
+    actions: list[Action] = []
+    clock: int | None = None
+    lost: int = 0
+    partitions: int = 0
     fraction: float = 0.0
     last: bool = False
     failure: str = ""
@@ -70,6 +85,8 @@ class Step(msgspec.Struct, kw_only=True):
     """Every decision up to this tick may now fall."""
     counted: list[Observation]
     """In (`ts`, `id`) order; all below `watermark`."""
+    actions: list[tuple[int, Action]] = []
+    """What people decided, each with the tick at which it takes effect, in order."""
 
 
 class Slab(Parcel):
@@ -87,6 +104,8 @@ class Slab(Parcel):
     late: list[Observation] = []
     letters: list[DeadLetter] = []
     tallies: list[Tally] = []
+    frontiers: list[int] = []
+    """Event time that each source has reached, in the order of the tallies; 0 before its first record."""
     fraction: float = 0.0
     stopped: list[int] = []
     """Partitions that must not be read on."""
@@ -124,6 +143,7 @@ class Emission(Parcel):
     """One outcome on its way to the sinks, with what the owner of the outside must know."""
 
     outcome: Outcome
+    frontiers: list[int] = []
     fraction: float = 0.0
     stopped: list[int] = []
     failures: list[str] = []

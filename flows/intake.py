@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import TypeVar
 
 import msgspec
 
@@ -12,10 +13,13 @@ from flows.batch import ReadBatch, Slab, Step
 from flows.deadletter import Breaker, Excerpt, letter_of
 from flows.state import pack, unpack
 from flows.watermark import Frontier
+from qianshao.action import Action
 from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS, grid_tick
 from qianshao.config import Service
 from qianshao.event import DeadLetter, Observation
 from qianshao.outcome import Tally
+
+T = TypeVar("T")
 
 REPLAY_REORDER_SECONDS = 300
 
@@ -28,7 +32,7 @@ MAXIMUM_PRODUCTS = 10_000
 PENDING_ROWS = 1_000
 """Late events and dead letters that are given out even when the boundary does not move."""
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 def id_hash(identity: str) -> int:
@@ -64,6 +68,7 @@ class _State(msgspec.Struct):
     turned: int | None
     ordinary: dict[int, list[Observation]]
     joining: dict[int, list[Observation]]
+    acting: dict[int, list[Action]]
     lines: dict[str, str]
     boundary: int | None
     begun: bool
@@ -101,10 +106,16 @@ class Intake:
     frontier less `reorder_seconds` — has passed them, up to the last tick of the decision grid. An event that names a
     product but no business line is given, on release, the line with which the product was last released.
 
+    A source that has nothing to read says so by a batch with a `clock`: its frontier then advances as if a record of
+    that time had come. People's actions take effect at the first tick of the grid after their time, or at the next one
+    if that has passed; they are never late.
+
+    A partition found while others run joins them at the watermark: what lies behind it joins the next decisions.
+
     Parameters
     ----------
     sources
-        Names of the partitions, in order.
+        Names of the partitions, in order; more may come with their first batches.
     service
         Clock and accounting settings.
     excerpt
@@ -129,6 +140,7 @@ class Intake:
         self._turned: int | None = None
         self._ordinary: dict[int, list[Observation]] = {}
         self._joining: dict[int, list[Observation]] = {}
+        self._acting: dict[int, list[Action]] = {}
         self._ticks: list[int] = []
         self._waiting: dict[str, Observation] = {}
         self._lines: dict[str, str] = {}
@@ -143,7 +155,10 @@ class Intake:
 
     def accept(self, batch: ReadBatch) -> None:
         """Take one batch; those before it that are still on their way are waited for."""
+        while len(self._partitions) < max(batch.partitions, batch.partition + 1):
+            self._partitions.append(_Partition("", self._reorder_ms))
         partition = self._partitions[batch.partition]
+        partition.tally.source = partition.tally.source or batch.source
         if not partition.live:
             return
         partition.early[batch.sequence] = batch
@@ -152,8 +167,14 @@ class Intake:
             self._fraction = max(self._fraction, following.fraction)
             self._read(partition, following)
 
+    @property
+    def newest(self) -> int | None:
+        """The largest event time that any source has reached, None before the first believed record."""
+        return max((p.frontier.value for p in self._partitions if p.frontier.value is not None), default=None)
+
     def _read(self, partition: _Partition, batch: ReadBatch) -> None:
         tally, breaker, frontier = partition.tally, partition.breaker, partition.frontier
+        tally.lost += batch.lost
         letters, positions = batch.letters, batch.positions
         next_letter = 0
         for place, observation in enumerate(batch.observations):
@@ -179,10 +200,33 @@ class Intake:
             if self._bury(partition, letter):
                 self._stop(batch.partition)
                 return
+        for action in batch.actions:
+            self._act(partition, action)
+        if batch.clock is not None:
+            for _, (at, settled), plausible in frontier.reach(batch.clock):
+                if self._settle(partition, at, settled, plausible=plausible):
+                    self._stop(batch.partition)
+                    return
         if batch.failure:
             self._failures.append(batch.failure)
         if batch.last:
             self._end(partition)
+
+    def _act(self, partition: _Partition, action: Action) -> None:
+        partition.tally.read += 1
+        partition.tally.counted += 1
+        passed = self._passed_by(partition.frontier.value)
+        tick = action.at if passed is None else max(action.at, passed)
+        tick //= self._step_ms
+        self._bucket(self._acting, tick).append(action)
+
+    def _passed_by(self, frontier: int | None) -> int | None:
+        """Event time that can no longer be waited for by a source that stands at `frontier`."""
+        passed = None if frontier is None else frontier - self._reorder_ms
+        # Only a partition that joined while others ran can stand behind what was decided.
+        if self._boundary is not None and (passed is None or passed < self._boundary):
+            return self._boundary
+        return passed
 
     def _settle(self, partition: _Partition, position: int, observation: Observation, *, plausible: bool) -> bool:
         if plausible:
@@ -212,7 +256,7 @@ class Intake:
         ts = observation.ts
         key = id_hash(observation.id)
         now = frontier if frontier is not None else ts
-        passed = None if frontier is None else frontier - self._reorder_ms
+        passed = self._passed_by(frontier)
         seen = self._newer.get(key)
         if seen is None:
             seen = self._older.get(key)
@@ -237,10 +281,10 @@ class Intake:
         self._waiting[observation.id] = observation
         self._bucket(self._ordinary, ts // self._step_ms).append(observation)
 
-    def _bucket(self, buckets: dict[int, list[Observation]], tick: int) -> list[Observation]:
+    def _bucket(self, buckets: dict[int, list[T]], tick: int) -> list[T]:
         bucket = buckets.get(tick)
         if bucket is None:
-            if tick not in self._ordinary and tick not in self._joining:
+            if tick not in self._ordinary and tick not in self._joining and tick not in self._acting:
                 heapq.heappush(self._ticks, tick)
             bucket = buckets[tick] = []
         return bucket
@@ -297,6 +341,7 @@ class Intake:
             late=self._late,
             letters=self._letters,
             tallies=[msgspec.structs.replace(partition.tally) for partition in self._partitions],
+            frontiers=[partition.frontier.value or 0 for partition in self._partitions],
             fraction=1.0 if final else self._fraction,
             stopped=list(self._stopped),
             failures=list(self._failures),
@@ -321,14 +366,15 @@ class Intake:
         """Cut wherever an allowed-late observation joins, so that the ticks it is too late for never know of it."""
         steps: list[Step] = []
         counted: list[Observation] = []
+        actions: list[tuple[int, Action]] = []
         reached = self._boundary
         while self._ticks and self._ticks[0] * self._step_ms < target:
             tick = heapq.heappop(self._ticks)
             joining = self._joining.pop(tick, None)
             if joining is not None and reached != tick * self._step_ms:
                 reached = tick * self._step_ms
-                steps.append(Step(watermark=reached, counted=counted))
-                counted = []
+                steps.append(Step(watermark=reached, counted=counted, actions=actions))
+                counted, actions = [], []
             released = self._ordinary.pop(tick, [])
             for observation in released:
                 del self._waiting[observation.id]
@@ -338,9 +384,11 @@ class Intake:
             for observation in released:
                 self._name_line(observation)
             counted += released
-        steps.append(Step(watermark=target, counted=counted))
+            acting = sorted(self._acting.pop(tick, []), key=lambda action: (action.at, action.id))
+            actions += (((tick + 1) * self._step_ms, action) for action in acting)
+        steps.append(Step(watermark=target, counted=counted, actions=actions))
         while steps and not self._begun:
-            self._begun = bool(steps[0].counted)
+            self._begun = bool(steps[0].counted or steps[0].actions)
             if not self._begun:
                 del steps[0]
         return steps
@@ -387,6 +435,7 @@ class Intake:
                 turned=self._turned,
                 ordinary=self._ordinary,
                 joining=self._joining,
+                acting=self._acting,
                 lines=self._lines,
                 boundary=self._boundary,
                 begun=self._begun,
@@ -408,6 +457,7 @@ class Intake:
             If the bytes are not such a snapshot.
         """
         state = unpack(data, "intake", SNAPSHOT_VERSION, _State)
+        self._partitions = [_Partition(kept.tally.source, self._reorder_ms) for kept in state.partitions]
         for partition, kept in zip(self._partitions, state.partitions, strict=True):
             partition.frontier.restore(kept.frontier, [(h.ts, (h.position, h.observation)) for h in kept.held])
             partition.tally = kept.tally
@@ -416,8 +466,8 @@ class Intake:
             partition.early = {batch.sequence: batch for batch in kept.early}
             partition.live = kept.live
         self._older, self._newer, self._turned = state.older, state.newer, state.turned
-        self._ordinary, self._joining = state.ordinary, state.joining
-        self._ticks = sorted({*state.ordinary, *state.joining})
+        self._ordinary, self._joining, self._acting = state.ordinary, state.joining, state.acting
+        self._ticks = sorted({*state.ordinary, *state.joining, *state.acting})
         self._waiting = {o.id: o for bucket in state.ordinary.values() for o in bucket}
         self._lines = state.lines
         self._boundary, self._begun, self._sequence = state.boundary, state.begun, state.sequence

@@ -12,6 +12,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from flows.actions import decode_actions
 from flows.batch import Emission, Failed, RawBatch, ReadBatch, ShardReport, ShardWork, Slab, Step, StepReport
 from flows.deadletter import Excerpt
 from flows.decode import Rejected, decode
@@ -108,19 +109,39 @@ class Stages(msgspec.Struct, frozen=True):
 
 
 class Outside(Protocol):
-    """Both ends of the flow, on the one worker that owns them."""
+    """Both ends of the flow, on the one worker that owns them.
+
+    A flow that is saved asks for `position` and `written` whenever it takes a snapshot, and gives them back to `seek`
+    and `resume` when it goes on from one.
+    """
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more shall be read."""
+        """Whether nothing more will be read."""
         ...
 
-    def next(self) -> RawBatch | None:
-        """Read the next batch, None at the end or once nothing more shall be read."""
+    def seek(self, position: bytes | None, /) -> None:
+        """Go on reading where `position` says, from the start if it is None; called once, before anything is read."""
+        ...
+
+    def next(self, newest: int | None, /) -> RawBatch | None:
+        """Read the next batch, None if there is none now; `newest` is the largest event time that the intake knows."""
+        ...
+
+    def position(self) -> bytes | None:
+        """Say how far has been read, None if it is not worth knowing."""
+        ...
+
+    def resume(self, written: bytes | None, /) -> None:
+        """Prepare for outcomes of which everything up to `written` has been let out, and perhaps some after it."""
         ...
 
     def take(self, emission: Emission | Failed, /) -> None:
         """Write one outcome to every sink. Never raises: the engine would answer with a panic."""
+        ...
+
+    def written(self) -> bytes | None:
+        """Force out everything taken; raises if that fails, so that the snapshot is not taken."""
         ...
 
 
@@ -132,12 +153,16 @@ def shard_of(line: str, shards: int) -> int:
 def understand(batch: RawBatch, labeller: Labeller, excerpt: Excerpt) -> ReadBatch:
     """Decode, mask and understand one batch; after this nothing raw is left."""
     events: list[RawEvent] = []
+    actions: list[Action] = []
     positions: list[int] = []
     letters: list[DeadLetter] = []
-    for position, result in enumerate(decode(batch.lines), batch.first):
+    results = decode_actions(batch.lines) if batch.actions else decode(batch.lines)
+    for position, result in enumerate(results, batch.first):
         if type(result) is RawEvent:
             events.append(result)
             positions.append(position)
+        elif type(result) is Action:
+            actions.append(result)
         elif type(result) is Rejected:
             letters.append(
                 DeadLetter(
@@ -149,11 +174,16 @@ def understand(batch: RawBatch, labeller: Labeller, excerpt: Excerpt) -> ReadBat
                 )
             )
     return ReadBatch(
+        source=batch.source,
         partition=batch.partition,
         sequence=batch.sequence,
         observations=labeller.label(events) if events else [],
         positions=positions,
         letters=letters,
+        actions=actions,
+        clock=batch.clock,
+        lost=batch.lost,
+        partitions=batch.partitions,
         fraction=batch.fraction,
         last=batch.last,
         failure=batch.failure,
@@ -262,7 +292,7 @@ class Deciding:
             parts = [report.steps[place] for report in reports]
             findings = [finding for part in parts for finding in part.findings]
             findings.sort(key=_finding_order)
-            incidents, pushes, actions = self._desk.advance(findings, step.watermark, ())
+            incidents, pushes, actions = self._desk.advance(findings, step.watermark, step.actions)
             incidents.sort(key=_change_order)
             outcome.counted += step.counted
             outcome.rollups += [rollup for part in parts for rollup in part.rollups]
@@ -271,7 +301,13 @@ class Deciding:
             outcome.actions += actions
             outcome.trends += self._trends.advance(step.counted, step.watermark, incidents)
         outcome.counted += slab.beyond
-        return Emission(outcome=outcome, fraction=slab.fraction, stopped=slab.stopped, failures=slab.failures)
+        return Emission(
+            outcome=outcome,
+            frontiers=slab.frontiers,
+            fraction=slab.fraction,
+            stopped=slab.stopped,
+            failures=slab.failures,
+        )
 
     def snapshot(self) -> bytes:
         """Write desk, trends and the reports that still wait for others."""
@@ -330,7 +366,7 @@ class _Stage(op.StatefulBatchLogic[V | Failed, W | Failed, bytes | None]):
 
 
 class _Flight:
-    """Batches on their way from the reader to the intake.
+    """What the intake lets the reader know: how many batches are on their way, and how far time has come.
 
     The engine itself holds a reader back only at the end of an epoch, and makes it spin there.
     """
@@ -338,33 +374,36 @@ class _Flight:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self.batches = 0
+        self.newest: int | None = None
 
     def full(self) -> bool:
         return self.limit is not None and self.batches >= self.limit
 
 
-class _Partition(StatefulSourcePartition[RawBatch, None]):
+class _Partition(StatefulSourcePartition[RawBatch, bytes | None]):
     def __init__(self, outside: Outside, batches: int, flight: _Flight) -> None:
         self._outside = outside
         self._batches = batches
         self._flight = flight
 
     def next_batch(self) -> list[RawBatch]:
+        outside, flight = self._outside, self._flight
         read: list[RawBatch] = []
-        if self._flight.full() and not self._outside.ended:
-            return read  # the engine asks again in a millisecond
-        while len(read) < self._batches and (batch := self._outside.next()) is not None:
+        while len(read) < self._batches and not outside.ended and not flight.full():
+            batch = outside.next(flight.newest)
+            if batch is None:
+                break
             read.append(batch)
-        if not read:
+            flight.batches += 1
+        if not read and outside.ended:
             raise StopIteration
-        self._flight.batches += len(read)
-        return read
+        return read  # if it is empty, the engine asks again in a millisecond
 
-    def snapshot(self) -> None:
-        return None
+    def snapshot(self) -> bytes | None:
+        return self._outside.position()
 
 
-class _Input(FixedPartitionedSource[RawBatch, None]):
+class _Input(FixedPartitionedSource[RawBatch, bytes | None]):
     """One reader, on the worker that owns the outside."""
 
     def __init__(self, outside: Outside | None, batches: int, flight: _Flight) -> None:
@@ -375,12 +414,13 @@ class _Input(FixedPartitionedSource[RawBatch, None]):
     def list_parts(self) -> list[str]:
         return [] if self._outside is None else ["input"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> _Partition:
         assert self._outside is not None  # only its owner lists the part
+        self._outside.seek(resume_state)
         return _Partition(self._outside, self._batches, self._flight)
 
 
-class _OutputPartition(StatefulSinkPartition[Emission | Failed, None]):
+class _OutputPartition(StatefulSinkPartition[Emission | Failed, bytes | None]):
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
 
@@ -388,11 +428,11 @@ class _OutputPartition(StatefulSinkPartition[Emission | Failed, None]):
         for value in values:
             self._outside.take(value)
 
-    def snapshot(self) -> None:
-        return None
+    def snapshot(self) -> bytes | None:
+        return self._outside.written()
 
 
-class _Output(FixedPartitionedSink[Emission | Failed, None]):
+class _Output(FixedPartitionedSink[Emission | Failed, bytes | None]):
     """One writer, on the worker that owns the outside."""
 
     def __init__(self, outside: Outside | None) -> None:
@@ -401,8 +441,9 @@ class _Output(FixedPartitionedSink[Emission | Failed, None]):
     def list_parts(self) -> list[str]:
         return [] if self._outside is None else ["output"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _OutputPartition:
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> _OutputPartition:
         assert self._outside is not None  # only its owner lists the part
+        self._outside.resume(resume_state)
         return _OutputPartition(self._outside)
 
 
@@ -416,7 +457,7 @@ def build_flow(
     outside
         Input and sinks on the worker that owns them; None on every other.
     sources
-        Names of the partitions of the input, the same on every worker.
+        Names of the partitions of the input, the same on every worker; those found while running come with a batch.
     stages
         How the stages are built.
     config
@@ -456,6 +497,7 @@ def build_flow(
         def handle(batch: ReadBatch) -> list[Slab]:
             flight.batches -= 1
             stage.accept(batch)
+            flight.newest = stage.newest
             slab = stage.cut()
             return [] if slab is None else [slab]
 

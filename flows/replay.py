@@ -77,6 +77,7 @@ class _Files:
         self._observe = observe
         self._sinks: Sequence[OutcomeSink] | None = None
         self._stopped: Sequence[int] = ()
+        self._exhausted = False
         self.interrupted = False
         self.failures: Sequence[str] = ()
         self.raised: BaseException | None = None
@@ -84,13 +85,31 @@ class _Files:
 
     @property
     def ended(self) -> bool:
+        return self._exhausted or self.broken
+
+    @property
+    def broken(self) -> bool:
         return self.interrupted or self.raised is not None
 
-    def next(self) -> RawBatch | None:
-        return None if self.ended else self._reader.next(self._stopped)
+    def seek(self, position: bytes | None) -> None:
+        """A replay always begins at the start."""
+
+    def next(self, newest: int | None) -> RawBatch | None:
+        batch = self._reader.next(self._stopped)
+        self._exhausted = batch is None
+        return batch
+
+    def position(self) -> None:
+        return None
+
+    def resume(self, written: bytes | None) -> None:
+        """A replay always begins with nothing written."""
+
+    def written(self) -> None:
+        return None
 
     def take(self, emission: Emission | Failed) -> None:
-        if self.ended:
+        if self.broken:
             return
         if isinstance(emission, Failed):
             self.raised = emission.exception()

@@ -71,6 +71,21 @@ class Frontier(Generic[T]):
         """Yield all that is still held, judged by the followers it has."""
         return self._settle(ended=True)
 
+    def reach(self, clock: int) -> Iterator[tuple[int, T, bool]]:
+        """Advance to `clock`, which the source is known to have reached without a record that says so.
+
+        Yield what is still held: a record that leaps ahead of `clock` too is disbelieved, every other is believed.
+        """
+        while self.held:
+            ts, record = self.held.popleft()
+            plausible = True
+            if ts <= clock + self.leap_ms or (self.value is not None and ts <= self.value + self.leap_ms):
+                self.value = ts if self.value is None else max(self.value, ts)
+            else:
+                plausible = ts <= max(clock, self.value or clock) + LONGEST_LEAP_MS
+            yield ts, record, plausible
+        self.value = clock if self.value is None else max(self.value, clock)
+
     def _settle(self, *, ended: bool) -> Iterator[tuple[int, T, bool]]:
         held = self.held
         while held:
