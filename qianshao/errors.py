@@ -9,7 +9,8 @@
     │   └── OutputError      an output folder that is not new, not empty or not writable
     ├── UnreadableInputError almost every record is invalid: the circuit breaker opened
     ├── StoreError           a store cannot be opened, migrated, written or read
-    │   └── UnavailableError something outside does not answer now; retryable True
+    │   ├── UnavailableError something outside does not answer now; retryable True
+    │   └── AccessError      a service refuses our token or password, or what it may do
     └── ModelError           a model folder is missing, corrupt or foreign
 """
 
@@ -55,6 +56,10 @@ class UnavailableError(StoreError):
     """Something outside does not answer now: refused, timed out or overloaded. The same call may succeed later."""
 
     retryable = True
+
+
+class AccessError(StoreError):
+    """A service refuses our token or password, or does not let it do this; the message names what is missing."""
 
 
 class ModelError(QianshaoError):
