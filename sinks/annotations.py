@@ -78,8 +78,8 @@ class Annotations:
 
     `write` only remembers the newest state of each incident; a thread brings it to Grafana. While Grafana is away
     nothing is raised and nobody waits: a warning is logged once, `health` says so, and when it is back the newest
-    states are written. An annotation is found again by its tag ``incident:<id>``, so that a restart or a lost answer makes no
-    double. What a killed process had not written is repaired by `reconcile`.
+    states are written. An annotation is found again by its tag ``incident:<id>``, so that a restart or a lost answer
+    makes no double. What a killed process had not written is repaired by `reconcile`.
 
     Cost: two requests for an incident's first state, one for each later one; states that follow faster than Grafana
     answers are written once. Memory: the newest state of at most `maximum_waiting` incidents, and the ids of as many.
