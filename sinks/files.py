@@ -16,22 +16,12 @@ from qianshao.errors import OutputError, StoreError
 from qianshao.incident import IncidentChange
 from qianshao.outcome import Outcome
 from qianshao.push import Push, Trend
+from sinks.messages import deadletter_lines
 
 REMEMBERED_ROWS = 200_000
 """How many of the newest rows of each file are known by key: a retry never reaches further back than one snapshot."""
 
 _encoder = msgspec.json.Encoder()
-
-
-class DeadLetterLine(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of `deadletters.jsonl`."""
-
-    at: str
-    source: str
-    position: int
-    reason: str
-    excerpt: str
-    kind: str | None = None
 
 
 class _IncidentKey(msgspec.Struct):
@@ -227,18 +217,7 @@ class JsonLines:
         if outcome.deadletters:
             at = to_rfc3339(outcome.watermark, self._zone)
             self._deadletters.append(
-                (
-                    (letter.source, letter.position),
-                    DeadLetterLine(
-                        at=at,
-                        source=letter.source,
-                        position=letter.position,
-                        reason=letter.reason,
-                        excerpt=letter.excerpt,
-                        kind=letter.kind or None,
-                    ),
-                )
-                for letter in outcome.deadletters
+                ((line.source, line.position), line) for line in deadletter_lines(outcome.deadletters, at)
             )
         self._trends.append(_trend_rows(outcome.trends))
 

@@ -1,9 +1,19 @@
-"""What every room's tests share: a missing part skips a test, unless the run says that the part must be there."""
+"""What every room's tests share: one Kafka broker, and missing parts that skip a test unless they must be there."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -28,3 +38,129 @@ def require() -> Require:
         pytest.skip(reason)
 
     return check
+
+
+# --- the broker: one for the whole run, also where several processes share the tests ---
+
+GIVEN_BROKER = os.environ.get("QIANSHAO_KAFKA_BOOTSTRAP", "")
+SESSION = "QIANSHAO_TEST_SESSION"
+START_BROKER = Path(__file__).parent / "broker" / "local_broker.py"
+_held: list[IO[bytes]] = []
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A Kafka broker for tests."""
+
+    bootstrap: str
+    kind: str
+    real: bool
+    sasl: str = ""
+    """A second listener that asks for a name and a password; '' where there is none."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold a lock for as long as the run lasts: the broker ends when it is free, however the run ended."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(tempfile.mkdtemp(prefix="qianshao-tests-"))
+        handle = (folder / "running").open("wb")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _held.append(handle)
+        os.environ[SESSION] = str(folder)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say which broker the tests have used."""
+    found = Path(os.environ[SESSION], "broker.json")
+    if found.is_file():
+        broker = Broker(**json.loads(found.read_text("utf-8")))
+        terminalreporter.write_line(f"Kafka: {broker.kind} at {broker.bootstrap}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let the broker go."""
+    if not hasattr(config, "workerinput"):
+        _held.pop().close()
+        shutil.rmtree(os.environ.pop(SESSION))
+
+
+def _start_broker(folder: Path) -> Broker:
+    if GIVEN_BROKER:
+        return Broker(GIVEN_BROKER, "the one given by QIANSHAO_KAFKA_BOOTSTRAP", real=True)
+    command = [sys.executable, str(START_BROKER), "--until-unlocked", str(folder / "running")]
+    with (folder / "broker.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+    assert process.stdout is not None
+    with process.stdout as told:
+        line = told.readline()
+    # It ends after us, and nobody waits for it.
+    process.returncode = 0
+    assert line, (folder / "broker.log").read_text("utf-8")
+    return Broker(**json.loads(line))
+
+
+@pytest.fixture(scope="session")
+def broker(require: Require) -> Broker:
+    """Return the broker that all tests of this run share, starting it for the first who asks.
+
+    It is the one that QIANSHAO_KAFKA_BOOTSTRAP names; else Apache Kafka from its Maven artifacts, where Java and Maven
+    are here; else librdkafka's mock cluster, unless QIANSHAO_REQUIRE names `kafka`. The run says which at its end.
+    """
+    folder = Path(os.environ[SESSION])
+    told = folder / "broker.json"
+    with (folder / "starting").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.is_file():
+            told.write_text(json.dumps(vars(_start_broker(folder))), "utf-8")
+    broker = Broker(**json.loads(told.read_text("utf-8")))
+    if not broker.real and "kafka" in REQUIRED_PARTS:
+        require("kafka", False, f"there is only {broker.kind}")
+    return broker
+
+
+@pytest.fixture(scope="session")
+def real_broker(broker: Broker, require: Require) -> Broker:
+    """Return the broker if it is a real one: some of its answers the mock cluster does not know."""
+    require("kafka", broker.real, f"there is only {broker.kind}")
+    return broker
+
+
+@pytest.fixture
+def kafka(broker: Broker) -> Any:
+    """Return a `[kafka]` section whose topics are this test's own; they exist and are empty."""
+    return fresh_topics(broker)
+
+
+def fresh_topics(broker: Broker, partitions: int = 2) -> Any:
+    """Create topics under a prefix that nobody else uses, and name them in a `[kafka]` section."""
+    from confluent_kafka import Producer
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    from qianshao.config import Kafka
+
+    plain = Kafka()
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    kafka = Kafka(
+        bootstrap=broker.bootstrap,
+        events=tuple(prefix + name for name in plain.events),
+        actions=prefix + plain.actions,
+        incidents=prefix + plain.incidents,
+        pushes=prefix + plain.pushes,
+        trends=prefix + plain.trends,
+        deadletters=prefix + plain.deadletters,
+        group=prefix + plain.group,
+    )
+    names = [*kafka.events, kafka.actions, kafka.incidents, kafka.pushes, kafka.trends, kafka.deadletters]
+    settings = {"bootstrap.servers": broker.bootstrap, "log_level": 0}
+    if broker.real:
+        for future in AdminClient(settings).create_topics([NewTopic(name, partitions) for name in names]).values():
+            future.result()
+    else:
+        # The mock cluster creates what a producer asks for, and nothing else.
+        producer = Producer(settings)
+        for name in names:
+            producer.list_topics(name, timeout=10)
+    return kafka

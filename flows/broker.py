@@ -1,0 +1,554 @@
+"""The broker as everything but the reader sees it: connection settings, topics written once, an examination."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from concurrent.futures import Future
+from datetime import tzinfo
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka import Message as Delivered
+from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka.cimpl import NewTopic
+
+from qianshao.config import KAFKA_VARIABLE, Kafka, secret
+from qianshao.errors import ConfigError, StoreError, UnavailableError
+from qianshao.examined import Examined
+from qianshao.outcome import Outcome
+from sinks.messages import Message, messages
+
+CLIENT_ID = "qianshao"
+LOGGER = "qianshao.kafka"
+REMEMBERED_MESSAGES = 200_000
+"""How many of the newest messages are known by identity: a retry never reaches further back than one snapshot."""
+
+MAX_MESSAGE_BYTES = 8 << 20
+"""What the client hands to the broker; the broker's own limit, one megabyte unless set, decides."""
+
+QUEUE_KILOBYTES = 64 << 10
+"""Messages held while the broker is away; beyond it `write` waits and then says so."""
+
+_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::[0-9]{1,5})?")
+
+# Without a handler of its own the messages would go to stderr through the handler of last resort.
+_logger = logging.getLogger(LOGGER)
+_logger.addHandler(logging.NullHandler())
+
+
+def client_settings(kafka: Kafka) -> dict[str, object]:
+    """Return the librdkafka settings that every client of ours shares: address, security, name, a quiet logger.
+
+    Parameters
+    ----------
+    kafka
+        Section `[kafka]`.
+
+    Returns
+    -------
+    dict
+        New on every call; what the library has to say goes to the logger `qianshao.kafka`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no address, a secret or a file is missing, or keys contradict each other; nothing is connected to.
+    """
+    if not (kafka.bootstrap or "").strip():
+        raise ConfigError('kafka.bootstrap: is not set; name the brokers, such as "127.0.0.1:9092"')
+    addresses = [address.strip() for address in (kafka.bootstrap or "").split(",")]
+    for address in addresses:
+        if _ADDRESS.fullmatch(address) is None:
+            raise ConfigError(f"kafka.bootstrap: {address!r} is no address; write host:port, several with commas")
+    settings: dict[str, object] = {
+        "bootstrap.servers": ",".join(addresses),
+        "security.protocol": kafka.security,
+        "client.id": CLIENT_ID,
+        "log_level": 4,
+        "logger": _logger,
+    }
+    sasl, tls = kafka.security.startswith("sasl"), kafka.security.endswith("ssl")
+    if sasl:
+        password = secret(KAFKA_VARIABLE, "kafka.password_file", kafka.password_file)
+        if not kafka.username or not password:
+            missing = "kafka.password_file" if kafka.username else "kafka.username"
+            raise ConfigError(
+                f"{missing}: is missing, but kafka.security is {kafka.security!r}; "
+                f"set kafka.username and kafka.password_file (or {KAFKA_VARIABLE})"
+            )
+        settings |= {
+            "sasl.mechanism": kafka.mechanism,
+            "sasl.username": kafka.username,
+            "sasl.password": password,
+        }
+    elif kafka.username is not None or kafka.password_file is not None:
+        raise ConfigError(
+            f"kafka.username, kafka.password_file: would not be used, kafka.security is {kafka.security!r}; "
+            'write "sasl_plaintext" or "sasl_ssl", or remove them'
+        )
+    files = {
+        "ssl.ca.location": ("kafka.ca_file", kafka.ca_file),
+        "ssl.certificate.location": ("kafka.certificate_file", kafka.certificate_file),
+        "ssl.key.location": ("kafka.key_file", kafka.key_file),
+    }
+    if (kafka.certificate_file is None) != (kafka.key_file is None):
+        given, other = ("certificate_file", "key_file") if kafka.key_file is None else ("key_file", "certificate_file")
+        raise ConfigError(f"kafka.{given}: is set without kafka.{other}; a client certificate needs both")
+    for setting, (key, value) in files.items():
+        if value is None:
+            continue
+        if not tls:
+            raise ConfigError(
+                f'{key}: would not be used, kafka.security is {kafka.security!r}; write "ssl" or "sasl_ssl", '
+                "or remove it"
+            )
+        try:
+            Path(value).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{key} {value}: cannot be read ({error.strerror}); name a PEM file") from None
+        settings[setting] = value
+    return settings
+
+
+class Topics:
+    """The sink into Kafka: incidents, pushes, trends and dead letters, each message once.
+
+    Within one life the idempotent producer keeps order and sends nothing twice, however often the network fails; over
+    a restart the messages already there are recognised by their `ce_id`. Where a killed process's last request reaches
+    the broker only after the next one has looked, a message can stand twice; its `ce_id` is then the same.
+
+    Parameters
+    ----------
+    kafka
+        Section `[kafka]`.
+    zone
+        Service time zone, in which timestamps are written.
+    since
+        What `positions` gave at the snapshot from which the flow goes on: what stands behind it is not written again.
+        None = nothing of ours was written before. A partition that it does not name is read from its beginning.
+    timeout_seconds
+        How long opening, `flush` and a `write` into a full queue wait for the broker.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot work.
+    UnavailableError
+        If the broker does not answer; on `write` and `flush` nothing is lost by it, call again.
+    StoreError
+        If the broker refuses a message for good: no such topic, no permission, too large. It is kept, and `flush`
+        tries it again.
+
+    Notes
+    -----
+    Resuming costs one pass over what was written after the snapshot, about 100 000 messages a second.
+    """
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        zone: tzinfo,
+        *,
+        since: Mapping[str, int] | None = None,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self._kafka = kafka
+        self._zone = zone
+        self._timeout_seconds = timeout_seconds
+        self._where = f"Kafka {kafka.bootstrap}"
+        self._known: dict[tuple[str, str], None] = {}
+        self._refused: list[tuple[Message, KafkaError]] = []
+        self._trouble = _Trouble()
+        self._closed = False
+        self._ends = self._look_behind(since)
+        self._producer = Producer(
+            {
+                **client_settings(kafka),
+                "error_cb": self._trouble,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                # The library tries for as long as we live: after a timeout nobody knows whether a message is there.
+                "message.timeout.ms": 0,
+                "message.max.bytes": MAX_MESSAGE_BYTES,
+                "queue.buffering.max.kbytes": QUEUE_KILOBYTES,
+                "topic.metadata.propagation.max.ms": 5_000,
+            }
+        )
+
+    def write(self, outcome: Outcome) -> None:
+        """Hand over the messages that are not known yet; they are there for sure after `flush`."""
+        if self._closed:
+            raise StoreError(f"{self._where}: is closed; open a new sink before writing")
+        for message in messages(outcome, self._kafka, self._zone):
+            identity = (message.topic, message.identity)
+            if identity not in self._known:
+                self._produce(message)
+                self._remember(identity)
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged every message, on all its replicas."""
+        if self._closed:
+            return
+        waiting, self._refused = self._refused, []
+        for number, (message, _) in enumerate(waiting):
+            try:
+                self._produce(message)
+            except StoreError:
+                self._refused += waiting[number:]
+                raise
+        left = self._producer.flush(self._timeout_seconds)
+        if self._refused:
+            raise self._refusal(*self._refused[0])
+        if left:
+            raise UnavailableError(
+                f"{self._where}: {left} messages were not acknowledged within {self._timeout_seconds:g} s"
+                f"{self._trouble}; they are kept, start the broker or mend the network"
+            )
+
+    def positions(self) -> dict[str, int]:
+        """Return the end of what was written: `topic/partition` to the offset of the next message.
+
+        It belongs into the snapshot that is taken after `flush`; `since` takes it up again.
+        """
+        return dict(self._ends)
+
+    def close(self) -> None:
+        """Flush and disconnect; what the broker did not take by then is given up, and said."""
+        if self._closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._closed = True
+            self._producer.purge()
+            self._producer.flush(1.0)
+
+    def _remember(self, identity: tuple[str, str]) -> None:
+        self._known[identity] = None
+        if len(self._known) > REMEMBERED_MESSAGES:
+            del self._known[next(iter(self._known))]
+
+    def _produce(self, message: Message) -> None:
+        def delivered(error: KafkaError | None, report: Delivered[Any, Any]) -> None:
+            if error is not None:
+                self._refused.append((message, error))
+                return
+            place = f"{report.topic()}/{report.partition()}"
+            self._ends[place] = max(self._ends.get(place, 0), (report.offset() or 0) + 1)
+
+        deadline = monotonic() + self._timeout_seconds
+        while True:
+            try:
+                self._producer.produce(
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    headers=list(message.headers),
+                    on_delivery=delivered,
+                )
+            except BufferError:
+                if monotonic() > deadline:
+                    raise UnavailableError(
+                        f"{self._where}: the queue is full of messages that nobody takes{self._trouble}; "
+                        "they are kept, start the broker or mend the network"
+                    ) from None
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                raise self._refusal(message, error.args[0]) from None
+            else:
+                return
+
+    def _refusal(self, message: Message, error: KafkaError) -> StoreError:
+        what = f"{self._where}: topic {message.topic} did not take message {message.identity} ({error.str()})"
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return StoreError(
+                f"{what}: it has {len(message.value)} bytes; raise the topic's max.message.bytes above that"
+            )
+        if error.code() in _NO_PERMISSION:
+            return StoreError(f"{what}: we may not write; grant WRITE on the topic")
+        if error.code() in _NO_TOPIC:
+            return UnavailableError(f"{what}: create the topic")
+        if error.fatal():
+            return StoreError(f"{what}: the session is broken; start again, what is there is not written twice")
+        if error.retriable():
+            return UnavailableError(f"{what}: it is kept and tried again")
+        return StoreError(f"{what}: see the broker's log")
+
+    def _look_behind(self, since: Mapping[str, int] | None) -> dict[str, int]:
+        """Return the end of every partition, having learnt what stands behind `since`."""
+        consumer = _ephemeral_consumer(self._kafka, self._trouble)
+        try:
+            held = consumer.list_topics(timeout=self._timeout_seconds).topics
+            ends: dict[str, int] = {}
+            behind = []
+            for name in sorted(held.keys() & set(_outputs(self._kafka))):
+                for partition in held[name].partitions:
+                    low, high = consumer.get_watermark_offsets(
+                        TopicPartition(name, partition), timeout=self._timeout_seconds
+                    )
+                    place = f"{name}/{partition}"
+                    ends[place] = high
+                    start = low if since is None else max(low, since.get(place, low))
+                    if since is not None and start < high:
+                        behind.append(TopicPartition(name, partition, start))
+            if behind:
+                self._learn(consumer, behind)
+            return ends
+        except KafkaException as error:
+            raise _no_answer(self._kafka, self._timeout_seconds, error, self._trouble) from None
+        finally:
+            consumer.close()
+
+    def _learn(self, consumer: Consumer, behind: list[TopicPartition]) -> None:
+        """Remember the identity of every message from each offset to the end of its partition."""
+        consumer.assign(behind)
+        open_partitions = {(place.topic, place.partition) for place in behind}
+        deadline = monotonic() + self._timeout_seconds
+        while open_partitions:
+            batch = consumer.consume(1_000, timeout=0.5)
+            if batch:
+                deadline = monotonic() + self._timeout_seconds
+            elif monotonic() > deadline:
+                raise UnavailableError(
+                    f"{self._where}: gives nothing to read from {sorted(open_partitions)}{self._trouble}; "
+                    "start again when it does"
+                )
+            for message in batch:
+                error = message.error()
+                if error is None:
+                    name = dict(message.headers() or ()).get("ce_id")
+                    if isinstance(name, bytes):
+                        self._remember((str(message.topic()), name.decode("utf-8", "replace")))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard((str(message.topic()), int(message.partition() or 0)))
+                else:
+                    raise KafkaException(error)
+
+
+class _Trouble:
+    """The last thing that a client complained about, for the message of an error that it led to."""
+
+    def __init__(self) -> None:
+        self.error: KafkaError | None = None
+        self.authentication: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._AUTHENTICATION, KafkaError._SSL):
+            self.authentication = error
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.error = error
+
+    def __str__(self) -> str:
+        error = self.authentication or self.error
+        return "" if error is None else f" ({error.str()})"
+
+
+_NO_PERMISSION = frozenset((KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED))
+_NO_TOPIC = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
+
+
+def _ephemeral_consumer(kafka: Kafka, trouble: _Trouble) -> Consumer:
+    """A consumer that reads to the ends of partitions and leaves no trace in any group."""
+    return Consumer(
+        {
+            **client_settings(kafka),
+            "error_cb": trouble,
+            "group.id": f"{kafka.group}-look",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_uncommitted",
+        }
+    )
+
+
+def ensure_topics(kafka: Kafka, timeout_seconds: float = 30.0) -> list[str]:
+    """Create those of our own topics (outputs and actions) that are missing, with the broker's defaults.
+
+    Topics of events are never created: a missing one is a mistake in the configuration.
+
+    Returns
+    -------
+    list of str
+        Names of the topics that were created.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot work.
+    UnavailableError
+        If the broker does not answer.
+    StoreError
+        If it does not let us create one.
+    """
+    where, trouble = f"Kafka {kafka.bootstrap}", _Trouble()
+    admin = AdminClient({**client_settings(kafka), "error_cb": trouble})
+    try:
+        held = admin.list_topics(timeout=timeout_seconds).topics
+    except KafkaException as error:
+        admin.poll(0)
+        raise _no_answer(kafka, timeout_seconds, error, trouble) from None
+    missing = sorted({kafka.actions, *_outputs(kafka)} - held.keys())
+    if not missing:
+        return []
+    futures = admin.create_topics([NewTopic(name) for name in missing], request_timeout=timeout_seconds)
+    created = []
+    for name in missing:
+        refusal = _refusal_of(futures[name])
+        if refusal is None:
+            created.append(name)
+        elif refusal.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            kind = UnavailableError if refusal.retriable() else StoreError
+            raise kind(
+                f"{where}: topic {name} is not there and cannot be created ({refusal.str()}); create it, or grant CREATE"
+            )
+    return created
+
+
+def examine(kafka: Kafka, timeout_seconds: float = 10.0) -> list[Examined]:
+    """Look at everything that the service needs of Kafka: broker, topics, permissions, group.
+
+    Parameters
+    ----------
+    kafka
+        Section `[kafka]`.
+    timeout_seconds
+        For finding the broker, and again for what it says about its topics.
+
+    Returns
+    -------
+    list of Examined
+        One for the broker, one for each topic, one for the group; only the first where the broker does not answer.
+        Changes nothing and raises nothing.
+    """
+    trouble = _Trouble()
+    try:
+        admin = AdminClient({**client_settings(kafka), "error_cb": trouble})
+        metadata = _metadata(admin, timeout_seconds, trouble)
+    except ConfigError as error:
+        return [Examined(part=BROKER_PART, ok=False, detail=str(error))]
+    except KafkaException as error:
+        refusal = trouble.authentication
+        if refusal is None:
+            detail = str(_no_answer(kafka, timeout_seconds, error, trouble))
+        elif refusal.code() == KafkaError._SSL:
+            detail = (
+                f"{kafka.bootstrap}: no secure connection ({refusal.str()}); correct kafka.security or kafka.ca_file"
+            )
+        else:
+            detail = (
+                f"{kafka.bootstrap}: refuses to know us as {kafka.username!r} with {kafka.mechanism} ({refusal.str()}); "
+                "correct kafka.username, the password or kafka.mechanism"
+            )
+        return [Examined(part=BROKER_PART, ok=False, detail=detail)]
+    ask = {"include_authorized_operations": True, "request_timeout": timeout_seconds}
+    inputs, outputs = (*kafka.events, kafka.actions), _outputs(kafka)
+    topics = admin.describe_topics(TopicCollection([*inputs, *outputs]), **ask)
+    group = admin.describe_consumer_groups([kafka.group], **ask)[kafka.group]
+    cluster = admin.describe_cluster(**ask)
+    may_create = None if _refusal_of(cluster) else _grants(cluster.result(), "CREATE")
+    name = f", cluster {metadata.cluster_id}" if metadata.cluster_id else ""
+    brokers = len(metadata.brokers)
+    found = [Examined(part=BROKER_PART, ok=True, detail=f"{kafka.bootstrap}: answers, {brokers} brokers{name}")]
+    for topic in inputs:
+        found.append(_examined(topic, topics[topic], ("READ",), may_create if topic == kafka.actions else False))
+    found += [_examined(topic, topics[topic], ("READ", "WRITE"), may_create) for topic in outputs]
+    found.append(_examined_group(kafka.group, group))
+    return found
+
+
+BROKER_PART = "Kafka"
+
+
+def _outputs(kafka: Kafka) -> tuple[str, ...]:
+    return kafka.incidents, kafka.pushes, kafka.trends, kafka.deadletters
+
+
+def _metadata(admin: AdminClient, timeout_seconds: float, trouble: _Trouble) -> ClusterMetadata:
+    """Ask until the broker answers; a refused password ends it at once."""
+    deadline = monotonic() + timeout_seconds
+    while True:
+        try:
+            return admin.list_topics(timeout=min(1.0, timeout_seconds))
+        except KafkaException:
+            admin.poll(0)
+            if trouble.authentication is not None or monotonic() > deadline:
+                raise
+
+
+def _no_answer(kafka: Kafka, timeout_seconds: float, error: KafkaException, trouble: _Trouble) -> UnavailableError:
+    said = str(trouble) or f" ({error.args[0].str()})"
+    return UnavailableError(
+        f"Kafka {kafka.bootstrap}: does not answer within {timeout_seconds:g} s{said}; "
+        "start the broker, or correct kafka.bootstrap and kafka.security"
+    )
+
+
+def _refusal_of(future: Future[Any]) -> KafkaError | None:
+    try:
+        future.result()
+    except KafkaException as error:
+        refusal: KafkaError = error.args[0]
+        return refusal
+    return None
+
+
+def _grants(described: Any, operation: str) -> bool | None:
+    """True if the broker lets us do it; None where it does not say."""
+    granted = described.authorized_operations
+    if granted is None:
+        return None
+    return any(each.name in (operation, "ALL") for each in granted)
+
+
+def _examined(topic: str, future: Future[Any], operations: tuple[str, ...], may_create: bool | None) -> Examined:
+    part = f"Kafka topic {topic}"
+    refusal = _refusal_of(future)
+    if refusal is None:
+        described = future.result()
+        partitions = f"{len(described.partitions)} partitions"
+        allowed = {operation: _grants(described, operation) for operation in operations}
+        denied = [operation for operation, granted in allowed.items() if granted is False]
+        if denied:
+            return Examined(
+                part=part, ok=False, detail=f"{partitions}, but we may not {'/'.join(denied)}; grant it on the topic"
+            )
+        if None in allowed.values():
+            return Examined(part=part, ok=None, detail=f"{partitions}; the broker does not say what we may do there")
+        return Examined(part=part, ok=True, detail=f"{partitions}, we may {'/'.join(operations)}")
+    if refusal.code() in _NO_TOPIC:
+        if may_create:
+            return Examined(part=part, ok=True, detail="is not there yet; `qianshao run` creates it")
+        return Examined(part=part, ok=False, detail="is not there; create it, or correct its name in [kafka]")
+    if refusal.code() in _NO_PERMISSION:
+        return Examined(
+            part=part, ok=False, detail=f"is hidden from us; grant DESCRIBE and {'/'.join(operations)} on the topic"
+        )
+    return Examined(part=part, ok=None, detail=f"cannot tell ({refusal.str()})")
+
+
+def _examined_group(group: str, future: Future[Any]) -> Examined:
+    part = f"Kafka group {group}"
+    refusal = _refusal_of(future)
+    if refusal is not None and refusal.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return Examined(part=part, ok=False, detail="is hidden from us; grant READ on the group")
+    if refusal is not None and refusal.code() != KafkaError.GROUP_ID_NOT_FOUND:
+        return Examined(part=part, ok=None, detail=f"cannot tell ({refusal.str()})")
+    granted = None if refusal else _grants(future.result(), "READ")
+    if granted is False:
+        return Examined(part=part, ok=False, detail="we may not commit offsets to it; grant READ on the group")
+    return Examined(part=part, ok=granted, detail="we may commit offsets" if granted else "the broker does not say")
