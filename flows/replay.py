@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 import msgspec
 
 from flows.batch import Emission, Failed, RawBatch
+from flows.cluster import free_addresses, run_cluster, stopped_by
 from flows.pipeline import build_flow
 from flows.sources.replay import FilesReader, check_inputs
 from flows.stages import product_stages
-from flows.worker import READY, Job, MakeStages, run_flow
+from flows.worker import Job, MakeStages, run_flow
 from qianshao.config import Config
-from qianshao.errors import QianshaoError, UnreadableInputError
+from qianshao.errors import UnreadableInputError
 from qianshao.outcome import Outcome, Tally
-
-PEER_SECONDS = 5.0
-"""How long another process may take to end by itself after the flow has."""
 
 
 class OutcomeSink(Protocol):
@@ -87,6 +76,9 @@ class _Files:
     def ended(self) -> bool:
         return self._exhausted or self.broken
 
+    def interrupt(self) -> None:
+        self.interrupted = True
+
     @property
     def broken(self) -> bool:
         return self.interrupted or self.raised is not None
@@ -136,67 +128,6 @@ class _Files:
                 sink.close()
             except BaseException as error:  # noqa: BLE001 - the others are closed first; then the first error is raised
                 self.raised = self.raised or error
-
-
-class _Peer:
-    """Another process of the cluster; it ends with this one, however that ends."""
-
-    def __init__(self, job: Job) -> None:
-        self.index = job.index
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
-        self._job = pickle.dumps(job)
-
-    def start(self) -> None:
-        """Hand over the job and wait until it is understood."""
-        with suppress(BrokenPipeError):  # if it has ended already, the missing answer says so
-            self._input.write(self._job)
-            self._input.flush()
-        if self._output.readline() != READY:
-            raise self._failure()
-
-    def check(self, seconds: float) -> None:
-        """Give the process time to end.
-
-        Raises
-        ------
-        QianshaoError
-            If it ended badly.
-        """
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return  # it is well; the caller ends it
-        if code != 0:
-            raise self._failure()
-
-    def _failure(self) -> QianshaoError:
-        code = self._process.wait(PEER_SECONDS)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").split("\n")
-        said = next(
-            (line for line in reversed(lines) if line.strip() and not line.startswith((" ", "note:"))), "no output"
-        )
-        return QianshaoError(f"worker process {self.index}: ended with code {code} ({said}); run the replay again")
-
-    def end(self) -> None:
-        """End the process now, if it has not ended."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        for stream in (self._output, self._errors):
-            stream.close()
-        with suppress(BrokenPipeError):  # it may have ended before it had read everything
-            self._input.close()
 
 
 def run_replay(
@@ -251,13 +182,13 @@ def run_replay(
     outside = _Files(FilesReader(paths, config.pipeline.batch_size), make_sinks, observe)
     try:
         flow = build_flow(outside, sources, make_stages(config, calendar), config, workers=workers, durable=False)
-        with _interruptible(outside):
+        with stopped_by(outside.interrupt, signal.SIGINT):
             if workers == 1:
                 run_flow(flow, [], 0)
             else:
-                addresses = _free_addresses(workers)
+                addresses = free_addresses(workers)
                 jobs = [Job(i, addresses, sources, config, calendar, make_stages) for i in range(1, workers)]
-                _run_cluster(lambda: run_flow(flow, addresses, 0), jobs)
+                run_cluster(lambda: run_flow(flow, addresses, 0), jobs)
     finally:
         outside.close()
     if outside.raised is not None:
@@ -276,51 +207,3 @@ def run_replay(
         wall_seconds=time.perf_counter() - begun,
         workers=workers,
     )
-
-
-@contextmanager
-def _interruptible(outside: _Files) -> Iterator[None]:
-    """Let Ctrl-C end the input instead of breaking the engine; a second one breaks it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        outside.interrupted = True
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _free_addresses(count: int) -> list[str]:
-    with ExitStack() as stack:
-        bound = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in bound:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in bound]
-
-
-def _run_cluster(run: Callable[[], None], jobs: Sequence[Job]) -> None:
-    peers: list[_Peer] = []
-    try:
-        peers += (_Peer(job) for job in jobs)
-        for peer in peers:
-            peer.start()
-        try:
-            run()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # the engine panics when a peer is lost; say which
-            for peer in peers:
-                peer.check(PEER_SECONDS)
-            raise QianshaoError(f"the dataflow engine broke off ({error}); run the replay again") from error
-        for peer in peers:
-            peer.check(PEER_SECONDS)
-    finally:
-        for peer in peers:
-            peer.end()

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main, run_main  # the engine's only public name for running in one's own process
 
 from flows.pipeline import Stages, build_flow
@@ -28,6 +29,14 @@ READY = b"ready\n"
 
 
 @dataclass(frozen=True)
+class Saving:
+    """Where and how often the state of a flow is saved."""
+
+    snapshots: Path
+    seconds: int
+
+
+@dataclass(frozen=True)
 class Job:
     """All that a worker process needs to build the same flow as the first one."""
 
@@ -37,14 +46,22 @@ class Job:
     config: Config
     calendar: Path | None
     make_stages: MakeStages
+    saving: Saving | None = None
 
 
-def run_flow(flow: Dataflow, addresses: Sequence[str], index: int) -> None:
-    """Run this process's part of a flow until the whole of it has ended; with one address or none, all of it."""
+def run_flow(flow: Dataflow, addresses: Sequence[str], index: int, saving: Saving | None = None) -> None:
+    """Run this process's part of a flow until the whole of it has ended; with one address or none, all of it.
+
+    With `saving`, it goes on from the newest snapshot that all processes finished.
+    """
+    epoch = EPOCH if saving is None else timedelta(seconds=saving.seconds)
+    recovery = None if saving is None else RecoveryConfig(saving.snapshots)  # type: ignore[no-untyped-call]
     if len(addresses) < 2:
-        run_main(flow, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
+        run_main(flow, epoch_interval=epoch, recovery_config=recovery)  # type: ignore[no-untyped-call]
     else:
-        cluster_main(flow, list(addresses), index, epoch_interval=EPOCH)  # type: ignore[no-untyped-call]
+        cluster_main(  # type: ignore[no-untyped-call]
+            flow, list(addresses), index, epoch_interval=epoch, recovery_config=recovery
+        )
 
 
 def main() -> None:
@@ -60,12 +77,12 @@ def main() -> None:
         job.make_stages(job.config, job.calendar),
         job.config,
         workers=len(job.addresses),
-        durable=False,
+        durable=job.saving is not None,
     )
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    run_flow(flow, job.addresses, job.index)
+    run_flow(flow, job.addresses, job.index, job.saving)
 
 
 def _end_with_parent() -> None:
