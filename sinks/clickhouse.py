@@ -256,6 +256,7 @@ def _event_columns(events: Sequence[Observation], *, late: bool) -> Columns:
 def _rollup_columns(rollups: Sequence[Rollup], watermark: int) -> Columns:
     return {
         "series": [str(rollup.series) for rollup in rollups],
+        "level": [",".join(name for name, _ in rollup.series.dims) for rollup in rollups],
         "measure": [rollup.series.measure for rollup in rollups],
         "value": [rollup.series.value for rollup in rollups],
         "dims": [dict(rollup.series.dims) for rollup in rollups],

@@ -33,11 +33,19 @@ class Migration(NamedTuple):
     statements: tuple[str, ...]
 
 
+_COUNTS = "bin_start, value, series, bin_ms, dims, messages, customers, expected, low, high, learning, watermark"
+
+
 # Every table is a ReplacingMergeTree whose sorting key is the row's idempotency key, and is read with FINAL: a retry,
 # even one cut into other batches, replaces and never adds. Where one key may come again with other values (a bin that
 # late events reopened, a tally that grew) the version column says which is newest, whatever the order of arrival.
 # `stored_on` serves retention only: counted from the day of storing, so that replaying an old log does not store
 # rows that are expired already. No query reads it.
+#
+# Others read the views, which are these tables without their repeated rows: `volumes` for counts (name a measure and a
+# level: the levels of one measure count the same customers again, so they are never added), `counted_events`,
+# `newest_incidents`, `incident_changes`, `newest_pushes`, `daily_trends`, `dead_records`, `accounts`,
+# `pipeline_pulses`, `decisions`.
 MIGRATIONS: tuple[Migration, ...] = (
     Migration(
         1,
@@ -205,6 +213,65 @@ MIGRATIONS: tuple[Migration, ...] = (
                 stored_on Date DEFAULT today()
             ) ENGINE = ReplacingMergeTree ORDER BY id
             """,
+        ),
+    ),
+    Migration(
+        3,
+        "counts ordered as they are read, views for those who read",
+        (
+            # A board asks for one measure at one level (everybody, by line, by line and product …) over some time:
+            # that is one contiguous range here. By series, as before, the same questions read everything.
+            "DROP TABLE IF EXISTS rollups_by_level",
+            """
+            CREATE TABLE rollups_by_level (
+                measure LowCardinality(String),
+                level LowCardinality(String),
+                bin_start DateTime64(3, 'UTC'),
+                value String,
+                series String,
+                bin_ms UInt32,
+                dims Map(LowCardinality(String), String),
+                messages UInt64,
+                customers UInt64,
+                expected Float64,
+                low Float64,
+                high Float64,
+                learning Bool,
+                watermark UInt64,
+                stored_on Date DEFAULT today()
+            ) ENGINE = ReplacingMergeTree(watermark) ORDER BY (measure, level, bin_start, value, series, bin_ms)
+            """,
+            # Copied and exchanged, so that this step can start over wherever it was interrupted.
+            f"""
+            INSERT INTO rollups_by_level (measure, level, {_COUNTS}, stored_on)
+            SELECT measure, arrayStringConcat(mapKeys(dims), ','), {_COUNTS}, stored_on FROM rollups FINAL
+            """,  # noqa: S608 - nothing in it comes from outside
+            "EXCHANGE TABLES rollups_by_level AND rollups",
+            "DROP TABLE rollups_by_level",
+            """
+            CREATE VIEW IF NOT EXISTS volumes AS
+            SELECT measure, level, value, dims['line'] AS line, dims['product'] AS product, dims['channel'] AS channel,
+                   bin_start, bin_ms, messages, customers, expected, low, high, learning
+            FROM rollups FINAL
+            """,
+            """
+            CREATE VIEW IF NOT EXISTS counted_events AS
+            SELECT * EXCEPT (stored_on, late) FROM events FINAL WHERE NOT late
+            """,
+            "CREATE VIEW IF NOT EXISTS incident_changes AS SELECT * EXCEPT stored_on FROM incidents FINAL",
+            """
+            CREATE VIEW IF NOT EXISTS newest_pushes AS
+            SELECT * EXCEPT stored_on FROM pushes FINAL
+            ORDER BY push, at DESC, indexOf(
+                ['proposed', 'approved', 'queued', 'leased', 'delivered', 'failed', 'cancelled', 'expired'], state
+            ) DESC
+            LIMIT 1 BY push
+            """,
+            "CREATE VIEW IF NOT EXISTS daily_trends AS SELECT * EXCEPT stored_on FROM trends FINAL",
+            "CREATE VIEW IF NOT EXISTS dead_records AS SELECT * EXCEPT stored_on FROM deadletters FINAL",
+            "CREATE VIEW IF NOT EXISTS accounts AS SELECT * FROM tallies FINAL",
+            "CREATE VIEW IF NOT EXISTS pipeline_pulses AS SELECT * EXCEPT stored_on FROM pulses FINAL",
+            "CREATE VIEW IF NOT EXISTS decisions AS SELECT * EXCEPT stored_on FROM actions FINAL",
         ),
     ),
 )

@@ -79,10 +79,7 @@ def incident_history(store: Store, incident: str) -> list[IncidentChange]:
 
 def lines(store: Store) -> list[str]:
     """Return the business lines whose contacts are counted as series of their own, in order."""
-    rows = store.select(
-        "SELECT DISTINCT dims['line'] AS line FROM rollups FINAL "
-        "WHERE measure = 'contacts' AND mapKeys(dims) = ['line'] ORDER BY line"
-    )
+    rows = store.select("SELECT DISTINCT line FROM volumes WHERE measure = 'contacts' AND level = 'line' ORDER BY line")
     return [str(row[0]) for row in rows]
 
 
@@ -97,9 +94,9 @@ def volumes(
     rows = store.select(
         """
         WITH chosen AS (
-            SELECT * FROM rollups FINAL
+            SELECT * FROM volumes
             WHERE measure = 'contacts' AND bin_ms <= {bin:UInt32} AND {bin:UInt32} % bin_ms = 0
-              AND if({all:Bool}, empty(dims), mapKeys(dims) = ['line'] AND dims['line'] = {line:String})
+              AND level = {level:String} AND line = {line:String}
               AND bin_start >= fromUnixTimestamp64Milli({start:Int64})
               AND bin_start < fromUnixTimestamp64Milli({end:Int64})
         )
@@ -108,7 +105,7 @@ def volumes(
         FROM chosen WHERE bin_ms = (SELECT max(bin_ms) FROM chosen)
         GROUP BY start_ms ORDER BY start_ms
         """,
-        {"all": line is None, "line": line or "", "start": start, "end": end, "bin": bin_ms},
+        {"level": "" if line is None else "line", "line": line or "", "start": start, "end": end, "bin": bin_ms},
     )
     return [msgspec.convert(dict(zip(VolumeBin.__struct_fields__, row, strict=True)), VolumeBin) for row in rows]
 
@@ -121,8 +118,8 @@ def topic_volumes(store: Store, start: int, end: int) -> list[TopicVolume]:
     rows = store.select(
         """
         WITH chosen AS (
-            SELECT * FROM rollups FINAL
-            WHERE measure = 'topic' AND empty(dims)
+            SELECT * FROM volumes
+            WHERE measure = 'topic' AND level = ''
               AND bin_start >= fromUnixTimestamp64Milli({start:Int64})
               AND bin_start < fromUnixTimestamp64Milli({end:Int64})
         )
