@@ -19,17 +19,19 @@ from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.measures import WITNESS, benign, device_measures, may_open, only_warned, voice_measures
 from detectors.recent import RecentEvents
+from detectors.repeats import RepeatContacts
 from detectors.rhythm import Rhythm
 from detectors.silence import SilenceWatch
 from detectors.tail import upper_score
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
+from qianshao.errors import StoreError
 from qianshao.event import DIMENSIONS, Observation
 from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 1
+VERSION = 2
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -85,6 +87,7 @@ class Bank:
         self.board = Board(self.table, self.baseline, Rhythm(zone))
         self.silence = SilenceWatch(self.table, self.baseline)
         self.recent = RecentEvents()
+        self.repeats = RepeatContacts(root=root)
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -128,11 +131,13 @@ class Bank:
         while table.bin < target:
             end = (table.bin + 1) * FINE_MS
             rollups.extend(self.board.close_bin(learning=end - self.started_ms <= DAY_MS))
+            rollups.extend(self.repeats.close_bin(end - FINE_MS))
             if self.root and end - self.started_ms >= DAY_MS // 2:
                 findings.extend(self.silence.update(end, self._thresholds()[0]))
             if (table.bin + 1) % 12 == 0:
                 self.baseline.learn()
                 self.recent.forget(end)
+                self.repeats.forget(end)
                 if (table.bin + 1) % 288 == 0:
                     self._thin_vocabulary()
             table.roll()
@@ -151,6 +156,7 @@ class Bank:
             measures = [("ticket_type", observation.type)] if observation.type else []
             self._tally(observation, who, "tickets", measures, tick, touched)
         self._tally(observation, who, "contacts", voice_measures(observation), tick, touched)
+        self.repeats.see(observation)
         if observation.tokens:
             self._learn_words(observation)
 
@@ -373,6 +379,7 @@ class Bank:
                 "baseline": self.baseline.snapshot(),
                 "board": self.board.snapshot(),
                 "recent": self.recent.snapshot(),
+                "repeats": self.repeats.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -389,12 +396,15 @@ class Bank:
 
         Raises
         ------
-        ValueError
+        StoreError
             If the state was written by another version.
         """
         state: dict[str, Any] = msgspec.msgpack.decode(data, strict=False)
         if state["version"] != VERSION:
-            raise ValueError(f"bank state has version {state['version']}, this programme reads {VERSION}")
+            raise StoreError(
+                f"snapshot of a bank: has version {state['version']}, this program reads {VERSION}; "
+                "resume with the program that wrote it, or start from an empty state"
+            )
         self.table = CountTable(root=self.root, maximum=self.settings.maximum_series)
         self.table.restore(state["table"])
         self.baseline = ShareBaseline(self.table)
@@ -404,6 +414,7 @@ class Bank:
         self.silence = SilenceWatch(self.table, self.baseline)
         self.silence.restore(state["silence"])
         self.recent.restore(state["recent"])
+        self.repeats.restore(state["repeats"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

@@ -67,3 +67,5 @@ class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     evidence: list[str]
     confidence: float
     parent: str | None = None
+    by: str | msgspec.UnsetType = msgspec.UNSET
+    """The person who decided this change; absent where none did."""

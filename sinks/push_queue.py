@@ -72,7 +72,8 @@ class PushQueue:
             └────────────┴──────────┴────────────┴────▶ cancelled, expired
 
     Every change is one row of the history, written in the same transaction as the state. As a sink it takes `proposed`
-    (a repeated put is a no-op) and the desk's `cancelled` and `expired`; nothing is sent unless somebody approves.
+    (a repeated put is a no-op) and the desk's `approved`, `cancelled` and `expired`; nothing is sent unless somebody
+    approves, here or through the desk.
 
     Fails when a worker sends and dies before it acknowledges: the lease runs out and the push is sent again. Receivers
     see the push id as idempotency key for that.
@@ -112,12 +113,15 @@ class PushQueue:
     # -- the sink's face ---------------------------------------------------------------------------------------------
 
     def write(self, outcome: Outcome) -> None:
-        """Put what the desk proposes, cancel and expire what it takes back, in one transaction.
+        """Put what the desk proposes, approve what it approves, take back what it takes back, in one transaction.
+
+        An approval brings the time before which the push must not go: it may have fallen in quiet hours. One that
+        comes too late, for a push that has ended or is on its way, changes nothing.
 
         Raises
         ------
         StoreError
-            For any other state: only workers approve, lease and deliver.
+            For any other state: only workers queue, lease and deliver.
         """
         self._check_open()
         if not outcome.pushes:
@@ -126,12 +130,14 @@ class PushQueue:
             for push in outcome.pushes:
                 if push.state == "proposed":
                     self._put(connection, push)
+                elif push.state == "approved":
+                    self._approve(connection, push)
                 elif push.state in ("cancelled", "expired"):
                     self._move(connection, push.push, _OPEN_STATES, push.state, from_rfc3339(push.at), "desk")
                 else:
                     raise StoreError(
                         f"push queue {self._path}: the flow gave push {push.push} in state {push.state}; "
-                        "a flow may only propose, cancel and expire"
+                        "a flow may only propose, approve, cancel and expire"
                     )
 
     def flush(self) -> None:
@@ -272,6 +278,13 @@ class PushQueue:
         if inserted:
             self._record(connection, push.push, "proposed", from_rfc3339(push.at), push.reason)
         return bool(inserted)
+
+    def _approve(self, connection: sqlite3.Connection, push: Push) -> None:
+        if self._move(connection, push.push, ("proposed",), "approved", from_rfc3339(push.at), "desk"):
+            connection.execute(
+                "UPDATE push SET record = ?, not_before = ? WHERE push = ?",
+                (msgspec.json.encode(push), from_rfc3339(push.not_before), push.push),
+            )
 
     def _move(
         self,

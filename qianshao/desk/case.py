@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from qianshao.finding import Finding
@@ -64,6 +66,16 @@ class Case(msgspec.Struct, kw_only=True):
     """Customers at the last record written: what growth is measured from."""
     told_dims: Dims = {}
     told_witnesses: int = 0
+    told_people: int = 0
+    """Customers or devices, whichever are more, at the last record."""
+    told_severity: Severity = "P4"
+    told_danger: bool = False
+    silenced_until: int = 0
+    """Until then growth is not told; 0 = not silenced."""
+    absorbs_until: int = 0
+    """A person dismissed it: until then it swallows further evidence of its cause; 0 = nobody did."""
+    verdict: Literal["", "true", "false"] = ""
+    """What a person says: whether it was a real one."""
     parent: str | None = None
     by_device: bool = False
 
@@ -141,6 +153,10 @@ class Case(msgspec.Struct, kw_only=True):
             ),
         )
         return best[1].dims
+
+    def people(self) -> int:
+        """Return how many customers are hurt, or devices where more of them are."""
+        return max(len(self.customers), len(self.devices))
 
     def witnesses(self) -> int:
         """Return how many independent sources speak: contacts, tickets, devices."""

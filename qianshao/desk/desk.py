@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -12,14 +13,16 @@ from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
 from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict
-from qianshao.desk.push_gate import PushGate
-from qianshao.desk.severity import confidence_of, severity_of
+from qianshao.desk.permission import refusal
+from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
+from qianshao.desk.severity import confidence_of, dangerous, severity_of
 from qianshao.desk.wording import about_of, title_of
+from qianshao.errors import StoreError
 from qianshao.finding import Finding
 from qianshao.incident import Change, IncidentChange, Signal
 from qianshao.push import Push
 
-VERSION = 1
+VERSION = 2
 RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long is resolved."""
 WATCH_MS = 6 * HOUR_MS
@@ -31,41 +34,165 @@ MAX_CASES = 2_000
 TWO_WITNESSES = 10.5
 """Scores of two independent witnesses add up, as their probabilities multiply."""
 
+SAME_EVIDENCE = 1.5
+"""How strongly a finding must belong to a dismissed case to be swallowed by it: the same value or the same people."""
+REGRET = 3
+"""A case that a person dismissed opens again when so many times as many people are hurt."""
+MAX_ACTIONS = 10_000
+"""Ids of actions remembered, so that one that arrives twice counts once."""
+
 _LIVE = ("watching", "open", "acknowledged", "mitigated")
 _TOLD = ("open", "acknowledged", "mitigated")
 
 
-class Desk:
-    """Turns findings into incident changes and pushes. Pure: no I/O, time comes with the findings.
+class _State(msgspec.Struct, kw_only=True):
+    version: int
+    cases: list[Case]
+    gate: GateState
+    actions: list[str]
 
-    A finding joins the case that it belongs to most, or starts one. A case opens on one overwhelming witness or on two
-    independent ones; until then it is watched and nobody is told. Cost: linear in live cases per finding.
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+class Desk:
+    """Turns findings and people's actions into incident changes and pushes.
+
+    Pure: no I/O, time comes with the findings and actions. A finding joins the case that it belongs to most, or starts
+    one. A case opens on one overwhelming witness or on two independent ones; until then it is watched and nobody is
+    told. Cost: linear in live cases per finding.
+
+    What people say goes before what machines say: a case that a person dismissed swallows further evidence of its cause
+    for a day, unless people turn out to be in danger or three times as many are hurt; a silenced one tells of its
+    growth only when the severity rises, and of the rest when the silence ends.
     """
 
     def __init__(self, config: Config) -> None:
         self._zone = config.service.zone
         self._cases: dict[str, Case] = {}
         self._gate = PushGate(config.push, self._zone)
+        self._acted: dict[str, None] = {}
 
     def advance(
         self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = ()
     ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
-        """Decide on findings in order of tick, and let time pass up to `watermark`."""
+        """Decide on findings and actions in order of tick, and let time pass up to `watermark`.
+
+        Within one tick time passes first, then people act, then findings are judged; how ticks are cut into calls
+        changes nothing, as long as all of one tick comes in one call.
+
+        Parameters
+        ----------
+        findings
+            In any order; their ticks lie above the watermark of the call before and not above this one.
+        watermark
+            Every decision up to this tick falls now, epoch milliseconds.
+        actions
+            Each with the tick at which it takes effect; those of one tick are taken in order of their ids. An id that
+            was seen before is passed over.
+
+        Returns
+        -------
+        tuple
+            Changes ordered by (`at`, `incident`, `version`), pushes in the order in which they were decided, and what
+            became of each action.
+        """
         changes: list[IncidentChange] = []
         pushes: list[Push] = []
-        start = 0
-        ordered = sorted(findings, key=lambda each: (each.tick, not each.opens, -each.score, each.series))
-        while start < len(ordered):
-            tick = ordered[start].tick
-            end = start
-            while end < len(ordered) and ordered[end].tick == tick:
-                end += 1
-            self._let_time_pass(tick, changes)
-            self._decide(ordered[start:end], tick, changes, pushes)
-            start = end
-        self._let_time_pass(watermark, changes)
+        outcomes: list[ActionOutcome] = []
+        judged: dict[int, list[Finding]] = {}
+        for finding in sorted(findings, key=lambda each: (each.tick, not each.opens, -each.score, each.series)):
+            judged.setdefault(finding.tick, []).append(finding)
+        taken: dict[int, list[Action]] = {}
+        for tick, action in sorted(actions, key=lambda each: (each[0], each[1].id)):
+            taken.setdefault(tick, []).append(action)
+        for tick in sorted(judged.keys() | taken.keys()):
+            self._let_time_pass(tick, changes, pushes)
+            for action in taken.get(tick, ()):
+                outcomes.extend(self._act(action, tick, changes, pushes))
+            self._decide(judged.get(tick, ()), tick, changes, pushes)
+        self._let_time_pass(watermark, changes, pushes)
         changes.sort(key=lambda change: (change.at, change.incident, change.version))
-        return changes, pushes, []
+        return changes, pushes, outcomes
+
+    def _act(self, action: Action, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> list[ActionOutcome]:
+        """Do what a person decided, or say why not; nothing for an action that was seen before."""
+        if action.id in self._acted:
+            return []
+        self._acted[action.id] = None
+        if len(self._acted) > MAX_ACTIONS:
+            del self._acted[next(iter(self._acted))]
+        detail = refusal(action, tick, self._cases)
+        if detail is not None:
+            return [ActionOutcome(action=action, state="refused", detail=detail, tick=tick)]
+        if action.action in ("relabel", "reload"):
+            return [ActionOutcome(action=action, state="recorded", detail="", tick=tick)]
+        case = self._cases[action.incident]
+        match action.action:
+            case "verdict":
+                case.verdict = action.verdict
+                return [ActionOutcome(action=action, state="recorded", detail="", tick=tick)]
+            case "acknowledge":
+                case.status = "acknowledged"
+                self._record(case, "acknowledged", "by_person", tick, changes, action.by)
+            case "resolve":
+                case.status = "resolved"
+                self._record(case, "resolved", "by_person", tick, changes, action.by)
+            case "dismiss":
+                case.absorbs_until = tick + REOPEN_MS
+                self._dismiss(case, "by_person", tick, changes, pushes, action.by)
+            case "reopen":
+                case.last_evidence = tick  # a person's word keeps it open as long as evidence would
+                self._reopen(case, "by_person", tick, changes, action.by)
+                pushes.extend(self._gate.propose(case, tick))
+            case "silence":
+                assert action.until is not None  # without it the action was refused
+                case.silenced_until = action.until
+            case "merge":
+                self._join(self._cases[action.into], case, tick, changes, pushes, action.by)
+            case "approve_push":
+                detail = self._gate.approve(self._root(case), case.incident, action.push, tick, pushes)
+            case "cancel_push":
+                detail = self._gate.cancel(self._root(case), case.incident, action.push, tick, pushes)
+        state: Literal["applied", "refused"] = "applied" if detail is None else "refused"
+        return [ActionOutcome(action=action, state=state, detail=detail or "", tick=tick)]
+
+    def _root(self, case: Case) -> str:
+        """The incident under which the pushes of a case stand: the end of the chain of merges."""
+        incident = case.incident
+        while case.parent is not None:
+            incident = case.parent
+            if incident not in self._cases:
+                break
+            case = self._cases[incident]
+        return incident
+
+    def _join(
+        self, keep: Case, drop: Case, tick: int, changes: list[IncidentChange], pushes: list[Push], by: str
+    ) -> None:
+        """Merge two cases because a person says that they are one."""
+        if drop.status in _TOLD and keep.status == "resolved":
+            self._reopen(keep, "joined_open_incident", tick, changes, by)
+        self._merge(keep, drop, tick, changes, pushes, reason="by_person", by=by)
+        keep.last_evidence = max(keep.last_evidence, drop.last_evidence)
+        keep.by_device = all(each.witness == "devices" for each in keep.witnessed.values())
+        if keep.status in _LIVE:
+            self._review(keep, tick, changes, pushes)
+
+    def _reopen(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
+        case.status, case.absorbs_until = "open", 0
+        if case.opened_at is None:
+            case.opened_at = tick
+        self._record(case, "reopened", reason, tick, changes, by)
+
+    def _dismiss(
+        self, case: Case, reason: str, tick: int, changes: list[IncidentChange], pushes: list[Push], by: str = ""
+    ) -> None:
+        """End a case as none, and take back every push of it that has not ended."""
+        case.status = "dismissed"
+        self._record(case, "dismissed", reason, tick, changes, by)
+        self._gate.cancel(case.incident, case.incident, "", tick, pushes)
 
     def _decide(
         self, findings: Sequence[Finding], tick: int, changes: list[IncidentChange], pushes: list[Push]
@@ -73,7 +200,7 @@ class Desk:
         """Give every finding of one tick to its case, then decide once per case."""
         touched: dict[str, None] = {}
         for finding in findings:
-            case = self._case_for(finding, tick, changes)
+            case = self._case_for(finding, tick, changes, pushes)
             case.take(finding)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
             touched[case.incident] = None
@@ -82,13 +209,13 @@ class Desk:
             if case.status != "merged":
                 self._review(case, tick, changes, pushes)
 
-    def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange]) -> Case:
+    def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         matches = sorted(
             (-strength, case.created, case.incident)
             for case in self._cases.values()
-            if case.status not in ("merged", "dismissed")
+            if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
             for strength in (belongs(finding, case),)
-            if strength > 0
+            if strength > 0 and (case.status != "dismissed" or strength >= SAME_EVIDENCE)
         )
         if not matches:
             return self._new_case(finding, tick)
@@ -99,7 +226,7 @@ class Desk:
                 keep, drop = (
                     (case, other) if (case.created, case.incident) <= (other.created, other.incident) else (other, case)
                 )
-                self._merge(keep, drop, tick, changes)
+                self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
         return case
 
@@ -134,15 +261,26 @@ class Desk:
             untold = [case for case in self._cases.values() if case.status not in _TOLD] or list(self._cases.values())
             oldest = min(untold, key=lambda case: (case.last_evidence, case.incident))
             del self._cases[oldest.incident]
+            self._gate.forget(oldest.incident, oldest.last_evidence)
 
-    def _merge(self, keep: Case, drop: Case, tick: int, changes: list[IncidentChange]) -> None:
+    def _merge(
+        self,
+        keep: Case,
+        drop: Case,
+        tick: int,
+        changes: list[IncidentChange],
+        pushes: list[Push],
+        *,
+        reason: str,
+        by: str = "",
+    ) -> None:
         keep.absorb(drop)
         if drop.status in _TOLD and keep.status == "watching":
             keep.status, keep.opened_at = "open", tick
-            self._record(keep, "opened", "joined_open_incident", tick, changes)
-        self._gate.join(keep.incident, drop.incident)
+            self._record(keep, "opened", "joined_open_incident", tick, changes, by)
+        self._gate.join(keep.incident, drop.incident, tick, pushes)
         drop.status, drop.parent = "merged", keep.incident
-        self._record(drop, "merged", "same_cause", tick, changes)
+        self._record(drop, "merged", reason, tick, changes, by)
 
     def _review(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
         """Decide what the newest evidence changes, if anything."""
@@ -155,46 +293,53 @@ class Desk:
                 return
             case.status, case.opened_at = "open", tick
             self._record(case, "opened", reason, tick, changes)
+        elif case.status == "dismissed":
+            regret = _regret(case)
+            if regret is None or reason is None:
+                return
+            self._reopen(case, regret, tick, changes)
         elif case.status == "resolved":
-            case.status = "open"
-            self._record(case, "reopened", "evidence_after_resolution", tick, changes)
-        elif len(case.customers) >= GROWTH * case.told_customers + 1:
-            self._record(case, "updated", "more_customers", tick, changes)
-        elif case.witnesses() > case.told_witnesses:
-            self._record(case, "updated", "another_witness", tick, changes)
-        elif case.dims != case.told_dims:
-            self._record(case, "updated", "place_narrowed", tick, changes)
+            self._reopen(case, "evidence_after_resolution", tick, changes)
+        elif tick < case.silenced_until:
+            if PRIORITY[case.severity] < PRIORITY[case.told_severity]:
+                self._record(case, "escalated", "severity_rose_while_silenced", tick, changes)
+        elif (growth := _growth(case)) is not None:
+            self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
 
-    def _let_time_pass(self, now: int, changes: list[IncidentChange]) -> None:
-        """Resolve and forget what has been quiet, each at its own due time."""
-        due: list[tuple[int, str]] = []
-        for case in self._cases.values():
-            if case.status == "watching":
-                due.append((case.last_evidence + WATCH_MS, case.incident))
-            elif case.status in _TOLD:
-                due.append((case.last_evidence + RESOLVE_MS, case.incident))
-            else:
-                due.append((case.last_evidence + RESOLVE_MS + REOPEN_MS, case.incident))
-        for at, incident in sorted(due):
+    def _let_time_pass(self, now: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
+        """Resolve and forget what has been quiet and end silences, each at its own due time."""
+        # One by one: what is resolved may be due to be forgotten as well, when much time passes at once.
+        while self._cases:
+            at, incident = min((_due(case), case.incident) for case in self._cases.values())
             if at > now:
                 break
-            case = self._cases[incident]
-            if case.status == "watching":
-                case.status = "dismissed"
-                self._record(case, "dismissed", "weak_evidence_faded", at, changes)
-            elif case.status in _TOLD:
-                case.status = "resolved"
-                self._record(case, "resolved", "no_new_evidence", at, changes)
-            else:
-                del self._cases[incident]
-                self._gate.forget(incident, at)
+            self._fall_due(self._cases[incident], at, changes, pushes)
 
-    def _record(self, case: Case, change: Change, reason: str, tick: int, changes: list[IncidentChange]) -> None:
+    def _fall_due(self, case: Case, at: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
+        if at == case.silenced_until:
+            case.silenced_until = 0
+            if case.status in _TOLD and _growth(case) is not None:
+                self._record(case, "updated", "silence_ended", at, changes)
+        elif case.status == "watching":
+            self._dismiss(case, "weak_evidence_faded", at, changes, pushes)
+        elif case.status in _TOLD:
+            case.status = "resolved"
+            self._record(case, "resolved", "no_new_evidence", at, changes)
+        else:
+            del self._cases[case.incident]
+            self._gate.forget(case.incident, at)
+
+    def _record(
+        self, case: Case, change: Change, reason: str, tick: int, changes: list[IncidentChange], by: str = ""
+    ) -> None:
         case.version += 1
         case.told_customers = len(case.customers)
         case.told_dims = case.dims
         case.told_witnesses = case.witnesses()
+        case.told_people = case.people()
+        case.told_severity = case.severity
+        case.told_danger = dangerous(case)
         spoken = sorted(case.witnessed.values(), key=lambda each: (-each.score, each.series))
         people = [each for each in spoken if each.quotes] or spoken
         people.sort(key=lambda each: (-each.weight, each.series))
@@ -232,13 +377,19 @@ class Desk:
                 evidence=case.evidence_ids()[:MAX_EVIDENCE],
                 confidence=confidence_of(case),
                 parent=case.parent,
+                by=by or msgspec.UNSET,
             )
         )
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes with a version; restoring it continues as if uninterrupted."""
         return msgspec.msgpack.encode(
-            {"version": VERSION, "cases": list(self._cases.values()), "gate": self._gate.snapshot()}
+            _State(
+                version=VERSION,
+                cases=list(self._cases.values()),
+                gate=self._gate.snapshot(),
+                actions=list(self._acted),
+            )
         )
 
     def restore(self, data: bytes) -> None:
@@ -246,15 +397,49 @@ class Desk:
 
         Raises
         ------
-        ValueError
-            If the state was written by another version.
+        StoreError
+            If the bytes are no snapshot of a desk, or of another version.
         """
-        state = msgspec.msgpack.decode(data)
-        if state["version"] != VERSION:
-            raise ValueError(f"desk state has version {state['version']}, this programme reads {VERSION}")
-        cases = msgspec.convert(state["cases"], list[Case], strict=False)
-        self._cases = {case.incident: case for case in cases}
-        self._gate.restore(state["gate"])
+        try:
+            version = msgspec.msgpack.decode(data, type=_Version).version
+            if version != VERSION:
+                raise StoreError(
+                    f"snapshot of the desk: has version {version}, this program reads {VERSION}; "
+                    "resume with the program that wrote it, or start from an empty state"
+                )
+            state = msgspec.msgpack.decode(data, type=_State)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"snapshot of the desk: is not readable ({error}); start from an empty state") from None
+        self._cases = {case.incident: case for case in state.cases}
+        self._gate.restore(state.gate)
+        self._acted = dict.fromkeys(state.actions)
+
+
+def _due(case: Case) -> int:
+    """When a case changes by itself if nothing else happens: it fades, is resolved or forgotten, its silence ends."""
+    if case.status == "watching":
+        quiet = case.last_evidence + WATCH_MS
+    elif case.status in _TOLD:
+        quiet = case.last_evidence + RESOLVE_MS
+    else:
+        quiet = max(case.last_evidence + RESOLVE_MS + REOPEN_MS, case.absorbs_until)
+    return min(quiet, case.silenced_until) if case.silenced_until else quiet
+
+
+def _growth(case: Case) -> str | None:
+    """Name what has grown since the last record enough to be told; None = nothing."""
+    if len(case.customers) >= GROWTH * case.told_customers + 1:
+        return "more_customers"
+    if case.witnesses() > case.told_witnesses:
+        return "another_witness"
+    return "place_narrowed" if case.dims != case.told_dims else None
+
+
+def _regret(case: Case) -> str | None:
+    """Name why a person's dismissal no longer holds; None = it does."""
+    if dangerous(case) and not case.told_danger:
+        return "danger_after_dismissal"
+    return "tripled_after_dismissal" if case.people() >= REGRET * max(case.told_people, 1) else None
 
 
 def _one_cause(one: Case, other: Case) -> bool:

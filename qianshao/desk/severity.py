@@ -9,7 +9,7 @@ from qianshao.incident import Severity
 def severity_of(case: Case) -> Severity:
     """Return P1 for danger or a hundred people, P2 from thirty, P3 from ten, else P4; silence of a channel is P2."""
     people = max(len(case.customers), len(case.devices) // 2)
-    if case.danger and _dangerous(case):
+    if dangerous(case):
         return "P1"
     if people >= 100:
         return "P1"
@@ -18,8 +18,9 @@ def severity_of(case: Case) -> Severity:
     return "P3" if people >= 10 else "P4"
 
 
-def _dangerous(case: Case) -> bool:
-    return any(key.startswith("danger:") for key in case.witnessed)
+def dangerous(case: Case) -> bool:
+    """Say whether people are in danger: a detector of dangers speaks, and an event names one."""
+    return bool(case.danger) and any(key.startswith("danger:") for key in case.witnessed)
 
 
 def confidence_of(case: Case) -> float:

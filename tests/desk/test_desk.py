@@ -6,67 +6,15 @@ from itertools import count
 
 import msgspec
 import pytest
+from desk_fakes import NOON, Dims, desk, finding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from qianshao.config import Config, PushSettings
 from qianshao.desk.correlate import contradict
 from qianshao.desk.desk import REOPEN_MS, RESOLVE_MS, WATCH_MS, Desk
-from qianshao.event import Observation
-from qianshao.finding import Finding
+from qianshao.errors import StoreError
 from qianshao.incident import IncidentChange
-from qianshao.series import Series
-
-NOON = 1_765_425_600_000  # 2025-12-11 12:00 in Shanghai
-Dims = dict[str, str | list[str]]
-
-
-def finding(
-    *,
-    customers: range,
-    tick: int = NOON,
-    measure: str = "topic",
-    value: str = "设备离线",
-    dims: Dims | None = None,
-    witness: str = "contacts",
-    opens: bool = True,
-    score: float = 8.0,
-    product: str | None = "门锁",
-    danger: str = "",
-) -> Finding:
-    return Finding(
-        series=Series(measure, value, (("product", product or ""),)),
-        kind="device" if witness == "devices" else "rise",
-        tick=tick,
-        window_start=tick - HOUR_MS,
-        window_end=tick,
-        observed=len(customers),
-        expected=0.5,
-        score=score,
-        witness=witness,
-        evidence=tuple(
-            Observation(
-                id=f"{measure}-{value}-{number}",
-                kind="device" if witness == "devices" else "chat",
-                ts=tick - MINUTE_MS,
-                customer=number + 1,
-                device=number + 1 if witness == "devices" else 0,
-                product=product,
-                topic=value if measure == "topic" else "设备离线",
-                danger=danger,
-            )
-            for number in customers
-        ),
-        dims={"product": "门锁"} if dims is None else dims,
-        keywords=("连不上",),
-        quotes=("门锁连不上了",),
-        opens=opens,
-    )
-
-
-def desk(**push: object) -> Desk:
-    return Desk(Config(push=msgspec.convert(push, PushSettings)))
 
 
 def steps(changes: list[IncidentChange]) -> list[tuple[str, str]]:
@@ -286,7 +234,7 @@ def test_neither_the_cut_of_the_calls_nor_a_restart_changes_the_decisions(
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 7"):
+    with pytest.raises(StoreError, match="version 7"):
         desk().restore(msgspec.msgpack.encode({"version": 7}))
 
 

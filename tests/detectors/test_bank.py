@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from detectors.bank import Bank
 from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection
+from qianshao.errors import StoreError
 from qianshao.event import Observation
 from qianshao.finding import Finding
 
@@ -197,7 +198,7 @@ def test_a_restored_bank_continues_as_if_uninterrupted() -> None:
 def test_a_state_of_another_version_is_refused() -> None:
     import msgspec
 
-    with pytest.raises(ValueError, match="version 99"):
+    with pytest.raises(StoreError, match="version 99"):
         bank().restore(msgspec.msgpack.encode({"version": 99}))
 
 

@@ -158,12 +158,33 @@ def test_cancelling_an_incident_stops_all_that_has_not_ended(queue: PushQueue, m
     assert queue.counts() == {"cancelled": 2, "delivered": 2, "proposed": 1}
 
 
-def test_a_flow_proposes_and_takes_back_but_never_sends(queue: PushQueue, make: Any) -> None:
+def test_what_the_desk_approves_waits_for_the_time_that_the_approval_brings(queue: PushQueue, make: Any) -> None:
+    later = make.at(30)
+    approved = make.push("p", state="approved", at=make.at(8), not_before=later)
+    for pushes in ([make.push("p")], [approved], [approved]):
+        queue.write(Outcome(sequence=0, watermark=0, pushes=pushes))
+    assert states(queue, "p") == ["proposed", "approved"]
+    assert queue.changes()[-1].detail == "desk"
+    assert queue.enqueue("p", make.start + 9 * MINUTE_MS)
+    assert queue.lease(make.start + 30 * MINUTE_MS - 1, 60, 1) == []
+    assert [lease.push.not_before for lease in queue.lease(make.start + 30 * MINUTE_MS, 60, 1)] == [later]
+
+
+def test_an_approval_of_the_desk_that_comes_too_late_changes_nothing(queue: PushQueue, make: Any) -> None:
+    ready(queue, make, "queued")
+    cancelled = make.push("p", state="cancelled", at=make.at(8))
+    late = [make.push(name, state="approved", at=make.at(9), not_before=make.at(60)) for name in ("p", "queued")]
+    queue.write(Outcome(sequence=0, watermark=0, pushes=[make.push("p"), cancelled, *late]))
+    assert queue.counts() == {"cancelled": 1, "queued": 1}
+    assert len(queue.lease(make.start + 20 * MINUTE_MS, 60, 9)) == 1
+
+
+def test_a_flow_proposes_approves_and_takes_back_but_never_sends(queue: PushQueue, make: Any) -> None:
     cancelled = make.push("p", state="cancelled", at=make.at(8))
     for pushes in ([make.push("p"), make.push("q")], [cancelled], [cancelled]):
         queue.write(Outcome(sequence=0, watermark=0, pushes=pushes))
     assert states(queue, "p") == ["proposed", "cancelled"]
-    for state in ("approved", "queued", "leased", "delivered", "failed"):
+    for state in ("queued", "leased", "delivered", "failed"):
         with pytest.raises(StoreError, match="may only propose"):
             queue.write(Outcome(sequence=1, watermark=0, pushes=[make.push("r"), make.push("q", state=state)]))
     assert queue.counts() == {"cancelled": 1, "proposed": 1}
