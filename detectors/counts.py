@@ -75,7 +75,7 @@ class CountTable:
         self._everybody_cells: list[list[tuple[int, int]]] = []
         self._rows_cache: dict[tuple[int, int], list[int]] = {}
         self.broad: list[int] = []
-        """Rows of the broad cells, whose bins the live board shows."""
+        """Rows of the broad cells, whose bins the live board shows; device codes also by firmware and region."""
         self._weighed: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
         self._pair_seen: dict[int, int] = {}
         self._seen: dict[int, int] = {}
@@ -286,7 +286,11 @@ class CountTable:
     def _index(self, row: int) -> None:
         names = tuple(name for name, _ in self.cells[int(self.row_cell[row])])
         self._rows_by_names.setdefault((int(self.row_measured[row]), names), []).append(row)
-        if names in (((), ("channel",)) if self.root else (("line",), ("line", "product"))):
+        if names in (((), ("channel",)) if self.root else (("line",), ("line", "product"))) or (
+            # Which firmware in which region: few codes are seen at a time, and a bin without one is not written.
+            names == ("firmware", "line", "product", "region")
+            and self.measured[int(self.row_measured[row])][0] == "code"
+        ):
             self.broad.append(row)
 
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
