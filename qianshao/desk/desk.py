@@ -205,9 +205,9 @@ class Desk:
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
             touched[case.incident] = None
         for incident in touched:
-            case = self._cases[incident]
-            if case.status != "merged":
-                self._review(case, tick, changes, pushes)
+            judged = self._cases.get(incident)  # a flood of new cases in one tick makes room by forgetting its own
+            if judged is not None and judged.status != "merged":
+                self._review(judged, tick, changes, pushes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         matches = sorted(

@@ -182,12 +182,15 @@ class PushGate:
 
     def _named(self, root: str, incident: str, push: str) -> Iterator[tuple[Round, int]]:
         """The pushes that an action names: one, or all of an incident with what was merged into it."""
+        customer = _customer_of(push)
         for round_ in self._rounds.get(root, []):
             if incident not in (root, round_.incident):
                 continue
-            for customer in round_.standing:
-                if not push or push == _identity(round_, customer):
-                    yield round_, customer
+            if not push:
+                for each in round_.standing:
+                    yield round_, each
+            elif customer in round_.standing and push == _identity(round_, customer):
+                yield round_, customer
 
     def _cancel(self, round_: Round, customer: int, tick: int, pushes: list[Push]) -> bool:
         """Cancel one push unless it has ended."""
@@ -246,3 +249,11 @@ class PushGate:
 
 def _identity(round_: Round, customer: int) -> str:
     return f"{round_.incident}-{pseudonym_text(customer)}"
+
+
+def _customer_of(push: str) -> int:
+    """The customer whom an id of a push names, 0 = none."""
+    try:
+        return int(push.rpartition("-")[2], 16)
+    except ValueError:
+        return 0

@@ -275,3 +275,21 @@ def test_cases_are_bounded_and_told_ones_stay(monkeypatch: pytest.MonkeyPatch) -
         target.advance([weak], tick)
     resolved, _, _ = target.advance([], NOON + RESOLVE_MS)
     assert opened[0].incident in {change.incident for change in resolved if change.change == "resolved"}
+
+
+def test_a_flood_of_causes_in_one_tick_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qianshao.desk.desk.MAX_CASES", 5)
+    flood = [
+        finding(
+            customers=range(number * 10, number * 10 + 5),
+            measure="term",
+            value=f"t{number}",
+            product=f"p{number}",
+            dims={"product": f"p{number}"},
+            opens=False,
+            score=4.5,
+        )
+        for number in range(20)
+    ]
+    changes, _, _ = desk().advance(flood, NOON)
+    assert len(changes) == 5

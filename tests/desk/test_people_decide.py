@@ -122,7 +122,7 @@ def test_what_cannot_be_done_is_refused_with_its_reason() -> None:
         "verdict_missing": act("verdict", incident),
         "into_itself": act("merge", incident, into=incident),
         "unknown_into": act("merge", incident, into="nobody"),
-        "unknown_push": act("approve_push", incident, push="nobody"),
+        "unknown_push": act("approve_push", incident, push=f"{incident}-nobody"),
         "no_push_to_cancel": act("cancel_push", watched),
         "no_push_to_approve": act("approve_push", watched),
     }
@@ -247,6 +247,51 @@ def test_merging_ends_one_incident_in_the_other_and_a_customer_of_both_is_told_o
     assert len(do(target, LATER + 40_000, act("dismiss", one))[1]) == 15
 
 
+def test_pushes_of_a_merged_incident_are_approved_by_its_own_name_or_by_that_of_the_one_that_remains() -> None:
+    target = desk()
+    one, first = opened(target)
+    other, second = opened(target, range(50, 60), LATER, value="退款售后", product="外卖", dims={"product": "外卖"})
+    do(target, LATER + 10_000, act("merge", other, into=one))
+    assert len(do(target, LATER + 20_000, act("approve_push", one, push=second[9].push))[1]) == 1
+    assert len(do(target, LATER + 20_000, act("approve_push", other))[1]) == 9
+    assert refused(do(target, LATER + 20_000, act("approve_push", other, push=first[0].push))[2]) == ["unknown_push"]
+
+
+def test_nothing_is_merged_into_what_a_person_dismissed() -> None:
+    target = desk()
+    one, _ = opened(target)
+    do(target, LATER, act("dismiss", one))
+    other, _ = opened(target, range(50, 60), LATER, value="退款售后", product="外卖", dims={"product": "外卖"})
+    assert refused(do(target, LATER + 10_000, act("merge", other, into=one))[2]) == ["into_dismissed"]
+
+
+def test_what_remains_of_a_merge_is_open_as_long_as_either_would_have_been() -> None:
+    target = desk()
+    one, _ = opened(target)
+    tick = NOON + 5 * HOUR_MS
+    other, _ = opened(target, range(50, 60), tick, value="退款售后", product="外卖", dims={"product": "外卖"})
+    do(target, tick + 10_000, act("merge", other, into=one))
+    assert target.advance([], tick + RESOLVE_MS - 1)[0] == []
+    assert [change.incident for change in target.advance([], tick + RESOLVE_MS)[0]] == [one]
+
+
+def test_an_incident_long_forgotten_is_unknown_however_much_time_passes_at_once() -> None:
+    target = desk()
+    incident, _ = opened(target)
+    changes, _, outcomes = do(target, NOON + RESOLVE_MS + REOPEN_MS, act("reopen", incident))
+    assert [change.change for change in changes] == ["resolved"]
+    assert refused(outcomes) == ["unknown_incident"]
+
+
+def test_the_largest_pseudonym_survives_a_restart() -> None:
+    target = desk()
+    largest = 2**64 - 2
+    incident, (push,) = opened(target, range(largest, largest + 1), measure="danger", value="冒烟", danger="冒烟")
+    restored = desk()
+    restored.restore(target.snapshot())
+    assert [each.push for each in do(restored, LATER, act("approve_push", incident, push=push.push))[1]] == [push.push]
+
+
 def test_an_open_incident_merged_into_a_resolved_one_opens_it_again() -> None:
     target = desk()
     one, _ = opened(target)
@@ -328,7 +373,10 @@ def test_an_approval_does_not_break_the_cap_of_a_customer() -> None:
     other, _ = opened(target, range(10), next_day, value="退款售后", product="外卖", dims={"product": "外卖"})
     assert other != one
     assert len(do(target, next_day, act("approve_push", other))[1]) == 10
-    assert refused(do(target, next_day + 10_000, act("approve_push", one))[2]) == ["cap_reached"]
+    restored = desk(valid_hours=72)
+    restored.restore(target.snapshot())
+    assert refused(do(restored, next_day + 10_000, act("approve_push", one))[2]) == ["cap_reached"]
+    assert do(restored, next_day + DAY_MS, act("approve_push", one))[2][0].state == "applied"
 
 
 LEGAL = {
