@@ -20,7 +20,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka import Message as Delivered
-from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from qianshao.config import KAFKA_VARIABLE, Kafka, secret
@@ -184,7 +184,7 @@ class Topics:
                 "message.timeout.ms": 0,
                 "message.max.bytes": MAX_MESSAGE_BYTES,
                 "queue.buffering.max.kbytes": QUEUE_KILOBYTES,
-                "topic.metadata.propagation.max.ms": 5_000,
+                "topic.metadata.propagation.max.ms": 2_000,
             }
         )
 
@@ -203,14 +203,11 @@ class Topics:
         """Wait until the broker has acknowledged every message, on all its replicas."""
         if self._closed:
             return
-        waiting, self._refused = self._refused, []
-        for number, (message, _) in enumerate(waiting):
-            try:
-                self._produce(message)
-            except StoreError:
-                self._refused += waiting[number:]
-                raise
+        self._retry()
         left = self._producer.flush(self._timeout_seconds)
+        if any(error.code() == KafkaError.MSG_SIZE_TOO_LARGE for _, error in self._refused):
+            # The broker refuses the whole batch in which one message is too large: only alone they show which.
+            self._retry(alone=True)
         if self._refused:
             raise self._refusal(*self._refused[0])
         if left:
@@ -218,6 +215,17 @@ class Topics:
                 f"{self._where}: {left} messages were not acknowledged within {self._timeout_seconds:g} s"
                 f"{self._trouble}; they are kept, start the broker or mend the network"
             )
+
+    def _retry(self, alone: bool = False) -> None:
+        waiting, self._refused = self._refused, []
+        for number, (message, _) in enumerate(waiting):
+            try:
+                self._produce(message)
+            except StoreError:
+                self._refused += waiting[number:]
+                raise
+            if alone:
+                self._producer.flush(self._timeout_seconds)
 
     def positions(self) -> dict[str, int]:
         """Return the end of what was written: `topic/partition` to the offset of the next message.
@@ -250,6 +258,7 @@ class Topics:
             place = f"{report.topic()}/{report.partition()}"
             self._ends[place] = max(self._ends.get(place, 0), (report.offset() or 0) + 1)
 
+        asked = False
         deadline = monotonic() + self._timeout_seconds
         while True:
             try:
@@ -268,9 +277,19 @@ class Topics:
                     ) from None
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise self._refusal(message, error.args[0]) from None
+                # The library remembers for minutes that a topic was not there: ask once whether it is now.
+                if asked or error.args[0].code() not in _NO_TOPIC:
+                    raise self._refusal(message, error.args[0]) from None
+                asked = True
+                self._ask_for(message.topic)
             else:
                 return
+
+    def _ask_for(self, topic: str) -> None:
+        try:
+            self._producer.list_topics(topic, timeout=self._timeout_seconds)
+        except KafkaException as error:
+            raise _no_answer(self._kafka, self._timeout_seconds, error, self._trouble) from None
 
     def _refusal(self, message: Message, error: KafkaError) -> StoreError:
         what = f"{self._where}: topic {message.topic} did not take message {message.identity} ({error.str()})"
@@ -297,21 +316,41 @@ class Topics:
             behind = []
             for name in sorted(held.keys() & set(_outputs(self._kafka))):
                 for partition in held[name].partitions:
-                    low, high = consumer.get_watermark_offsets(
-                        TopicPartition(name, partition), timeout=self._timeout_seconds
-                    )
+                    low, high = self._bounds(consumer, TopicPartition(name, partition))
                     place = f"{name}/{partition}"
                     ends[place] = high
-                    start = low if since is None else max(low, since.get(place, low))
-                    if since is not None and start < high:
-                        behind.append(TopicPartition(name, partition, start))
+                    if since is None:
+                        continue
+                    start = since.get(place, low)
+                    # An offset outside is from a topic that was made anew since.
+                    if start != high:
+                        behind.append(TopicPartition(name, partition, start if low <= start < high else low))
             if behind:
                 self._learn(consumer, behind)
             return ends
         except KafkaException as error:
+            consumer.poll(0)
+            if error.args[0].code() in _NO_PERMISSION:
+                raise StoreError(
+                    f"{self._where}: we may not read our own topics back ({error.args[0].str()}), without which a restart "
+                    f"writes twice; grant READ on {', '.join(_outputs(self._kafka))}"
+                ) from None
             raise _no_answer(self._kafka, self._timeout_seconds, error, self._trouble) from None
         finally:
             consumer.close()
+
+    def _bounds(self, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+        """Return the first offset and the end of a partition; one that was just made takes a moment to have a leader."""
+        deadline = monotonic() + self._timeout_seconds
+        while True:
+            try:
+                low, high = consumer.get_watermark_offsets(place, timeout=self._timeout_seconds)
+            except KafkaException as error:
+                if not error.args[0].retriable() or monotonic() > deadline:
+                    raise
+                consumer.poll(0.05)
+            else:
+                return low, high
 
     def _learn(self, consumer: Consumer, behind: list[TopicPartition]) -> None:
         """Remember the identity of every message from each offset to the end of its partition."""
@@ -396,7 +435,7 @@ def ensure_topics(kafka: Kafka, timeout_seconds: float = 30.0) -> list[str]:
         If it does not let us create one.
     """
     where, trouble = f"Kafka {kafka.bootstrap}", _Trouble()
-    admin = AdminClient({**client_settings(kafka), "error_cb": trouble})
+    admin = _admin_client(kafka, trouble)
     try:
         held = admin.list_topics(timeout=timeout_seconds).topics
     except KafkaException as error:
@@ -412,9 +451,10 @@ def ensure_topics(kafka: Kafka, timeout_seconds: float = 30.0) -> list[str]:
         if refusal is None:
             created.append(name)
         elif refusal.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            kind = UnavailableError if refusal.retriable() else StoreError
+            passing = refusal.retriable() or refusal.code() == KafkaError._TIMED_OUT
+            kind = UnavailableError if passing else StoreError
             raise kind(
-                f"{where}: topic {name} is not there and cannot be created ({refusal.str()}); create it, or grant CREATE"
+                f"{where}: topic {name} is not there and cannot be created ({refusal.str()}); create it or grant CREATE"
             )
     return created
 
@@ -437,8 +477,8 @@ def examine(kafka: Kafka, timeout_seconds: float = 10.0) -> list[Examined]:
     """
     trouble = _Trouble()
     try:
-        admin = AdminClient({**client_settings(kafka), "error_cb": trouble})
-        metadata = _metadata(admin, timeout_seconds, trouble)
+        admin = _admin_client(kafka, trouble)
+        answer = _answer(admin, timeout_seconds, trouble)
     except ConfigError as error:
         return [Examined(part=BROKER_PART, ok=False, detail=str(error))]
     except KafkaException as error:
@@ -451,7 +491,7 @@ def examine(kafka: Kafka, timeout_seconds: float = 10.0) -> list[Examined]:
             )
         else:
             detail = (
-                f"{kafka.bootstrap}: refuses to know us as {kafka.username!r} with {kafka.mechanism} ({refusal.str()}); "
+                f"{kafka.bootstrap}: does not accept {kafka.username!r} with {kafka.mechanism} ({refusal.str()}); "
                 "correct kafka.username, the password or kafka.mechanism"
             )
         return [Examined(part=BROKER_PART, ok=False, detail=detail)]
@@ -461,11 +501,8 @@ def examine(kafka: Kafka, timeout_seconds: float = 10.0) -> list[Examined]:
     group = admin.describe_consumer_groups([kafka.group], **ask)[kafka.group]
     cluster = admin.describe_cluster(**ask)
     may_create = None if _refusal_of(cluster) else _grants(cluster.result(), "CREATE")
-    name = f", cluster {metadata.cluster_id}" if metadata.cluster_id else ""
-    brokers = len(metadata.brokers)
-    found = [Examined(part=BROKER_PART, ok=True, detail=f"{kafka.bootstrap}: answers, {brokers} brokers{name}")]
-    for topic in inputs:
-        found.append(_examined(topic, topics[topic], ("READ",), may_create if topic == kafka.actions else False))
+    found = [Examined(part=BROKER_PART, ok=True, detail=f"{kafka.bootstrap}: {answer}")]
+    found += [_examined(topic, topics[topic], ("READ",), topic == kafka.actions and may_create) for topic in inputs]
     found += [_examined(topic, topics[topic], ("READ", "WRITE"), may_create) for topic in outputs]
     found.append(_examined_group(kafka.group, group))
     return found
@@ -478,16 +515,23 @@ def _outputs(kafka: Kafka) -> tuple[str, ...]:
     return kafka.incidents, kafka.pushes, kafka.trends, kafka.deadletters
 
 
-def _metadata(admin: AdminClient, timeout_seconds: float, trouble: _Trouble) -> ClusterMetadata:
-    """Ask until the broker answers; a refused password ends it at once."""
+def _admin_client(kafka: Kafka, trouble: _Trouble) -> AdminClient:
+    settings: dict[str, Any] = {**client_settings(kafka), "error_cb": trouble}
+    return AdminClient(settings)
+
+
+def _answer(admin: AdminClient, timeout_seconds: float, trouble: _Trouble) -> str:
+    """Ask who is there until somebody answers; a refused password ends it at once."""
     deadline = monotonic() + timeout_seconds
     while True:
         try:
-            return admin.list_topics(timeout=min(1.0, timeout_seconds))
+            metadata = admin.list_topics(timeout=min(1.0, timeout_seconds))
         except KafkaException:
             admin.poll(0)
             if trouble.authentication is not None or monotonic() > deadline:
                 raise
+        else:
+            return f"answers, {len(metadata.brokers)} brokers, cluster {metadata.cluster_id or 'without a name'}"
 
 
 def _no_answer(kafka: Kafka, timeout_seconds: float, error: KafkaException, trouble: _Trouble) -> UnavailableError:

@@ -290,13 +290,16 @@ class KafkaReader:
         for partition in self._partitions:
             if not partition.fetched:
                 continue
-            if not partition.at_end:
-                # The broker itself says so only when it has waited for more in vain.
-                _, high = self._consumer.get_watermark_offsets(partition.place(), cached=True)
-                partition.at_end = partition.fetched[-1][0] + 1 >= high >= 0
+            self._look_for_end(partition, partition.fetched[-1][0] + 1)
             if not partition.paused and len(partition.fetched) > limit:
                 partition.paused = True
                 self._consumer.pause([partition.place()])
+
+    def _look_for_end(self, partition: _Partition, reached: int) -> None:
+        """Ask what the client knows: the broker itself says so only when it has waited for more in vain."""
+        if not partition.at_end:
+            _, high = self._consumer.get_watermark_offsets(partition.place(), cached=True)
+            partition.at_end = reached >= high >= 0
 
     def _keep(self, partition: _Partition, message: Message) -> None:
         offset = message.offset()
@@ -413,6 +416,7 @@ class KafkaReader:
             quiet = not partition.fetched and not partition.again and now - partition.last_record >= patience
             if not quiet:
                 continue
+            self._look_for_end(partition, partition.next)
             if not partition.at_end and not partition.stalled:
                 partition.stalled = True
                 log.warning("%s: its broker sends nothing; not waiting for it any longer", partition.name)
