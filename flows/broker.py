@@ -303,7 +303,7 @@ class Topics:
             return UnavailableError(f"{what}: create the topic")
         if error.fatal():
             return StoreError(f"{what}: the session is broken; start again, what is there is not written twice")
-        if error.retriable():
+        if error.code() in _PASSING:
             return UnavailableError(f"{what}: it is kept and tried again")
         return StoreError(f"{what}: see the broker's log")
 
@@ -332,21 +332,21 @@ class Topics:
             consumer.poll(0)
             if error.args[0].code() in _NO_PERMISSION:
                 raise StoreError(
-                    f"{self._where}: we may not read our own topics back ({error.args[0].str()}), without which a restart "
-                    f"writes twice; grant READ on {', '.join(_outputs(self._kafka))}"
+                    f"{self._where}: we may not read our own topics back ({error.args[0].str()}), and without that a "
+                    f"restart writes twice; grant READ on {', '.join(_outputs(self._kafka))}"
                 ) from None
             raise _no_answer(self._kafka, self._timeout_seconds, error, self._trouble) from None
         finally:
             consumer.close()
 
     def _bounds(self, consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-        """Return the first offset and the end of a partition; one that was just made takes a moment to have a leader."""
+        """Return the first offset and the end of a partition; a new one takes a moment to have a leader."""
         deadline = monotonic() + self._timeout_seconds
         while True:
             try:
                 low, high = consumer.get_watermark_offsets(place, timeout=self._timeout_seconds)
             except KafkaException as error:
-                if not error.args[0].retriable() or monotonic() > deadline:
+                if error.args[0].code() not in _PASSING or monotonic() > deadline:
                     raise
                 consumer.poll(0.05)
             else:
@@ -358,7 +358,7 @@ class Topics:
         open_partitions = {(place.topic, place.partition) for place in behind}
         deadline = monotonic() + self._timeout_seconds
         while open_partitions:
-            batch = consumer.consume(1_000, timeout=0.5)
+            batch = consumer.consume(1_000, timeout=0.1)
             if batch:
                 deadline = monotonic() + self._timeout_seconds
             elif monotonic() > deadline:
@@ -397,6 +397,21 @@ class _Trouble:
 
 
 _NO_PERMISSION = frozenset((KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED))
+_PASSING = frozenset(
+    (
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+    )
+)
+"""What mends itself or is mended outside; `KafkaError.retriable` speaks of transactions alone."""
 _NO_TOPIC = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
 
 
@@ -411,6 +426,7 @@ def _ephemeral_consumer(kafka: Kafka, trouble: _Trouble) -> Consumer:
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
             "isolation.level": "read_uncommitted",
+            "fetch.wait.max.ms": 10,
         }
     )
 
@@ -451,8 +467,7 @@ def ensure_topics(kafka: Kafka, timeout_seconds: float = 30.0) -> list[str]:
         if refusal is None:
             created.append(name)
         elif refusal.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            passing = refusal.retriable() or refusal.code() == KafkaError._TIMED_OUT
-            kind = UnavailableError if passing else StoreError
+            kind = UnavailableError if refusal.code() in _PASSING else StoreError
             raise kind(
                 f"{where}: topic {name} is not there and cannot be created ({refusal.str()}); create it or grant CREATE"
             )

@@ -156,7 +156,8 @@ def fresh_topics(broker: Broker, partitions: int = 2) -> Any:
     names = [*kafka.events, kafka.actions, kafka.incidents, kafka.pushes, kafka.trends, kafka.deadletters]
     settings = {"bootstrap.servers": broker.bootstrap, "log_level": 0}
     if broker.real:
-        for future in AdminClient(settings).create_topics([NewTopic(name, partitions) for name in names]).values():
+        admin = AdminClient(settings)
+        for future in admin.create_topics([NewTopic(name, partitions) for name in names]).values():
             future.result()
     else:
         # The mock cluster creates what a producer asks for, and nothing else.
