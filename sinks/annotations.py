@@ -8,7 +8,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Literal
 from urllib.parse import quote
 
 import msgspec
@@ -17,6 +16,7 @@ from qianshao.clock import from_rfc3339
 from qianshao.errors import AccessError, StoreError, UnavailableError
 from qianshao.incident import IncidentChange
 from qianshao.outcome import Outcome
+from sinks.dashboards import TAG, Language
 from sinks.grafana import Annotation, GrafanaPort
 
 MAXIMUM_WAITING = 10_000
@@ -27,10 +27,6 @@ CLOSE_SECONDS = 6.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 SHORTEST_REGION_MS = 1_000
-
-TAG = "qianshao"
-
-Language = Literal["zh", "en"]
 
 _WORDS: dict[Language, dict[str, str]] = {
     "zh": {

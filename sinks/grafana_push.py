@@ -1,4 +1,4 @@
-"""Folder, data source, dashboards and alert rules as they should be in Grafana: planned, shown as a diff, then written."""
+"""What Grafana should hold: folder, data source, dashboards and alert rules, planned, shown as a diff, then written."""
 
 from __future__ import annotations
 
@@ -14,15 +14,9 @@ import msgspec
 from qianshao.config import CLICKHOUSE_READER_VARIABLE, Config, secret
 from qianshao.errors import ConfigError, QianshaoError, StoreError
 from qianshao.examined import Examined
+from sinks.dashboards import ALERT_GROUP, DATASOURCE_UID, PLUGIN, TAG
+from sinks.dashboards.provisioning import FOLDER_UID
 from sinks.grafana import Document, GrafanaPort
-
-FOLDER_UID = "qianshao"
-DATA_SOURCE_UID = "qianshao-clickhouse"
-DATA_SOURCE_TYPE = "grafana-clickhouse-datasource"
-DATA_SOURCE_NAME = "前哨 Qianshao ClickHouse"
-RULE_GROUP = "qianshao"
-TAG = "qianshao"
-"""A dashboard is ours if it has this tag; one without it is never touched."""
 
 OLDEST_VERSION = (10, 0)
 
@@ -198,20 +192,20 @@ def _folder_state(port: GrafanaPort, config: Config) -> tuple[bool | None, str]:
 
 
 def _plugin(port: GrafanaPort) -> tuple[bool | None, str]:
-    if not port.has_plugin(DATA_SOURCE_TYPE):
-        return False, f"plugin {DATA_SOURCE_TYPE} is not installed; install it in Grafana (grafana cli plugins install)"
-    return True, f"plugin {DATA_SOURCE_TYPE} is installed"
+    if not port.has_plugin(PLUGIN):
+        return False, f"plugin {PLUGIN} is not installed; install it in Grafana (grafana cli plugins install)"
+    return True, f"plugin {PLUGIN} is installed"
 
 
 def _source_state(port: GrafanaPort) -> tuple[bool | None, str]:
-    if port.data_source(DATA_SOURCE_UID) is None:
-        return False, f"data source {DATA_SOURCE_UID} is not there; run `qianshao dashboards push`"
-    trouble = port.data_source_health(DATA_SOURCE_UID)
+    if port.data_source(DATASOURCE_UID) is None:
+        return False, f"data source {DATASOURCE_UID} is not there; run `qianshao dashboards push`"
+    trouble = port.data_source_health(DATASOURCE_UID)
     if trouble:
         return False, (
-            f"data source {DATA_SOURCE_UID} does not answer: {trouble}; check grafana.clickhouse_* as seen from Grafana"
+            f"data source {DATASOURCE_UID} does not answer: {trouble}; check grafana.clickhouse_* as seen from Grafana"
         )
-    return True, f"data source {DATA_SOURCE_UID} answers"
+    return True, f"data source {DATASOURCE_UID} answers"
 
 
 def _current(
@@ -251,9 +245,9 @@ def _plan_source(port: GrafanaPort, config: Config) -> _Step:
     grafana = config.grafana
     password = secret(CLICKHOUSE_READER_VARIABLE, "grafana.clickhouse_password_file", grafana.clickhouse_password_file)
     wanted: dict[str, Any] = {
-        "uid": DATA_SOURCE_UID,
-        "name": DATA_SOURCE_NAME,
-        "type": DATA_SOURCE_TYPE,
+        "uid": DATASOURCE_UID,
+        "name": DATASOURCE_UID,
+        "type": PLUGIN,
         "access": "proxy",
         "jsonData": {
             "host": grafana.clickhouse_host,
@@ -266,23 +260,23 @@ def _plan_source(port: GrafanaPort, config: Config) -> _Step:
             "qianshaoPasswordMark": port.fingerprint(password or ""),
         },
     }
-    held = port.data_source(DATA_SOURCE_UID)
+    held = port.data_source(DATASOURCE_UID)
     sent = {**wanted, "secureJsonData": {"password": password or ""}}
     if held is None:
-        change = _change("data source", DATA_SOURCE_UID, DATA_SOURCE_NAME, None, wanted)
+        change = _change("data source", DATASOURCE_UID, DATASOURCE_UID, None, wanted)
         return _Step(change, partial(port.create_data_source, sent))
-    if held.get("type") != DATA_SOURCE_TYPE:
+    if held.get("type") != PLUGIN:
         raise StoreError(
-            f"Grafana {port.url}: data source {DATA_SOURCE_UID} is of type {held.get('type')}, somebody else's; "
+            f"Grafana {port.url}: data source {DATASOURCE_UID} is of type {held.get('type')}, somebody else's; "
             "delete it or give it another uid, then push again"
         )
     if held.get("readOnly"):
         # Provisioned from a file: whoever wrote that file keeps it.
-        return _Step(_unchanged("data source", DATA_SOURCE_UID, str(held.get("name"))))
-    change = _change("data source", DATA_SOURCE_UID, DATA_SOURCE_NAME, held, wanted)
+        return _Step(_unchanged("data source", DATASOURCE_UID, str(held.get("name"))))
+    change = _change("data source", DATASOURCE_UID, DATASOURCE_UID, held, wanted)
     if change.action == "unchanged":
         return _Step(change)
-    kept = {key: held[key] for key in ("isDefault", "version") if key in held}
+    kept: dict[str, Any] = {key: held[key] for key in ("isDefault", "version") if key in held}
     return _Step(change, partial(port.update_data_source, {**kept, **sent}))
 
 
@@ -318,7 +312,7 @@ def _plan_dashboard(port: GrafanaPort, dashboard: Document) -> _Step:
 def _plan_rule(port: GrafanaPort, rule: Document) -> _Step:
     uid, title = str(rule["uid"]), str(rule["title"])
     wanted = {key: value for key, value in rule.items() if key not in ("id", "updated", "provenance")}
-    wanted.update(folderUID=FOLDER_UID, ruleGroup=RULE_GROUP)
+    wanted.update(folderUID=FOLDER_UID, ruleGroup=ALERT_GROUP)
     wanted.setdefault("orgID", 1)
     # A token belongs to one organisation, and Grafana writes that one's number whatever we send.
     shown = {key: value for key, value in wanted.items() if key != "orgID"}
@@ -327,8 +321,8 @@ def _plan_rule(port: GrafanaPort, rule: Document) -> _Step:
         return _Step(_change("alert rule", uid, title, None, shown), partial(port.create_alert_rule, wanted))
     if held.get("folderUID") != FOLDER_UID:
         raise StoreError(
-            f"Grafana {port.url}: alert rule {uid} ({held.get('title')}) is in folder {held.get('folderUID')}, so it is "
-            "somebody else's; give it another uid or move it into our folder, then push again"
+            f"Grafana {port.url}: alert rule {uid} ({held.get('title')}) is in folder {held.get('folderUID')}, "
+            "so it is somebody else's; give it another uid or move it into our folder, then push again"
         )
     change = _change("alert rule", uid, title, held, shown)
     wanted["orgID"] = held.get("orgID", 1)
@@ -346,7 +340,7 @@ def _left_over(port: GrafanaPort, dashboards: Sequence[Document], alert_rules: S
     left += [
         Change(what="alert rule", uid=str(rule["uid"]), title=str(rule.get("title")), action="removed", diff="")
         for rule in port.alert_rules()
-        if rule.get("folderUID") == FOLDER_UID and rule.get("ruleGroup") == RULE_GROUP and rule["uid"] not in rules
+        if rule.get("folderUID") == FOLDER_UID and rule.get("ruleGroup") == ALERT_GROUP and rule["uid"] not in rules
     ]
     return [_Step(change) for change in left]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # strict_grafana
 
 from qianshao.action import Action, ActionOutcome
 from qianshao.clock import MINUTE_MS, to_rfc3339
