@@ -104,8 +104,19 @@ def decode(lines: Sequence[bytes]) -> list[RawEvent | Rejected | None]:
 
 
 def _decode_line(line: bytes) -> RawEvent | Rejected | None:
+    fields = read_object(line)
+    if fields is None or isinstance(fields, Rejected):
+        return fields
     try:
-        fields = _json_decode(line)
+        return _event(fields)
+    except _RejectedError as error:
+        return error.rejected
+
+
+def read_object(line: bytes) -> dict[str, Any] | Rejected | None:
+    """Read one line as a JSON object; None for a line of white space, which is no record."""
+    try:
+        fields: object = _json_decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if not line.strip():
             return None
@@ -115,12 +126,7 @@ def _decode_line(line: bytes) -> RawEvent | Rejected | None:
             return error.rejected
     if len(line) > MAX_LINE_BYTES:
         return Rejected("line_too_long")
-    if type(fields) is not dict:
-        return Rejected("not_an_object")
-    try:
-        return _event(fields)
-    except _RejectedError as error:
-        return error.rejected
+    return fields if type(fields) is dict else Rejected("not_an_object")
 
 
 _json_decode = msgspec.json.Decoder().decode
