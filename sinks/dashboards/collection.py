@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+from sinks.dashboards.devices import DEVICES
+from sinks.dashboards.incidents import INCIDENTS
 from sinks.dashboards.panels import Dashboard, Json, dashboard_json
+from sinks.dashboards.pipeline import PIPELINE
+from sinks.dashboards.product import TRENDS
 from sinks.dashboards.provisioning import provisioning_files
 from sinks.dashboards.service import SERVICE
 from sinks.dashboards.words import LANGUAGES, Language
 
-DASHBOARDS: tuple[Dashboard, ...] = (SERVICE,)
+DASHBOARDS: tuple[Dashboard, ...] = (SERVICE, INCIDENTS, DEVICES, TRENDS, PIPELINE)
 
 
 def dashboards(language: Language) -> list[Json]:

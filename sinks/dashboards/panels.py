@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from sinks.dashboards.words import SEVERITIES, Choice, Language, Text
+from sinks.dashboards.words import CALM, SEVERITIES, Choice, Language, Text
 
 Json = dict[str, object]
 
@@ -64,7 +64,8 @@ class Panel:
     title: Text
     description: Text
     """What it answers, and what to do about it."""
-    sql: str
+    sql: str | Text
+    """The query; a pair where its answer holds words for people."""
     unit: str
     columns: tuple[Column, ...] = ()
     place: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -108,7 +109,6 @@ class Dashboard:
     since: str = "now-24h"
     incidents_shown: bool = True
     """Whether incidents are drawn over the time series."""
-    direct_annotations: str = field(default="", repr=False)
 
 
 def dashboard_json(dashboard: Dashboard, language: Language, siblings: Sequence[Dashboard]) -> Json:
@@ -244,6 +244,7 @@ def _variable(variable: Variable, language: Language) -> Json:
 
 def _panel(panel: Panel, language: Language) -> Json:
     x, y, width, height = panel.place
+    sql = panel.sql.into(language) if isinstance(panel.sql, Text) else panel.sql
     body: Json = {
         "datasource": CHOSEN_SOURCE,
         "description": panel.description.into(language),
@@ -254,7 +255,7 @@ def _panel(panel: Panel, language: Language) -> Json:
         "gridPos": {"h": height, "w": width, "x": x, "y": y},
         "id": panel.number,
         "options": _options(panel),
-        "targets": [target(panel.sql, time_series=panel.shape in ("timeseries", "state-timeline"))],
+        "targets": [target(sql, time_series=panel.shape in ("timeseries", "state-timeline"))],
         "title": panel.title.into(language),
         "transparent": False,
         "type": panel.shape,
@@ -265,7 +266,7 @@ def _panel(panel: Panel, language: Language) -> Json:
 
 
 def _defaults(panel: Panel, language: Language) -> Json:
-    steps: list[Json] = [{"color": CALM_BASE, "value": None}]
+    steps: list[Json] = [{"color": CALM, "value": None}]
     steps.extend({"color": step.colour, "value": step.value} for step in panel.steps)
     body: Json = {
         "color": {"mode": "thresholds" if panel.steps or panel.shape != "timeseries" else "palette-classic"},
@@ -285,14 +286,11 @@ def _defaults(panel: Panel, language: Language) -> Json:
     return body
 
 
-CALM_BASE = "#0f6b50"
-
-
 def _custom(panel: Panel) -> Json:
     if panel.shape == "table":
         return {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": True}
     if panel.shape == "state-timeline":
-        return {"fillOpacity": 75, "lineWidth": 0}
+        return {"fillOpacity": 75, "lineWidth": 0, "spanNulls": True}
     if panel.shape != "timeseries":
         return {}
     return {

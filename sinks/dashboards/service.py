@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from sinks.dashboards.panels import Column, Dashboard, Panel, Step, Variable
-from sinks.dashboards.sql import lines_of_rollups, topic_series, topics_of_rollups, volume_series
+from sinks.dashboards.sql import SHOWN, among, at_level, lines_at, option_of_level
 from sinks.dashboards.words import ACCENT, BAND, CALM, EXPECTED, OUTSIDE, WARNING, Text
 
-LINE = Variable("line", Text("业务线", "Business line"), lines_of_rollups())
-TOPIC = Variable("topic", Text("主题", "Topic"), topics_of_rollups())
+LINE = Variable("line", Text("业务线", "Business line"), lines_at("contacts"))
+TOPIC = Variable("topic", Text("主题", "Topic"), option_of_level("value", "measure = 'topic' AND level = ''"))
 
+_TOPICS = at_level(("topic",), among("value", "topic"))
 _CUSTOMERS = Column("customers", Text("来访客户", "customers"), colour=ACCENT)
 _TOPIC = Column("topic", Text("主题", "topic"))
 
@@ -18,8 +19,7 @@ def _share(index: str, measure: str, *, over_time: bool) -> str:
     return (
         f"SELECT {'$__timeInterval(bin_start) AS time, ' if over_time else ''}{index}\n"
         "FROM rollups FINAL\n"
-        f"WHERE ({volume_series(measure)} OR {volume_series('contacts')}) AND $__timeFilter_ms(bin_start)"
-        + ("\nGROUP BY time ORDER BY time" if over_time else "")
+        f"WHERE {at_level((measure, 'contacts'))} AND {SHOWN}" + ("\nGROUP BY time ORDER BY time" if over_time else "")
     )
 
 
@@ -72,7 +72,7 @@ SERVICE = Dashboard(
             f"""
 SELECT sum(customers) AS customers, round(sum(expected)) AS expected
 FROM rollups FINAL
-WHERE {volume_series("contacts")} AND bin_start >= $__toTime - INTERVAL 1 HOUR AND bin_start < $__toTime
+WHERE {at_level(("contacts",))} AND bin_start >= $__toTime - INTERVAL 1 HOUR AND bin_start < $__toTime
 """.strip(),
             "short",
             columns=(_CUSTOMERS, Column("expected", Text("预期", "expected"), colour=EXPECTED)),
@@ -83,14 +83,14 @@ WHERE {volume_series("contacts")} AND bin_start >= $__toTime - INTERVAL 1 HOUR A
             "stat",
             Text("情绪指数", "Sentiment index"),
             Text(
-                "100 = 没有客户不满，0 = 一半不满，−100 = 人人不满。低于 50 时看下方走势从何时开始。",
-                "100 = nobody is unhappy, 0 = half are, −100 = everybody. Below 50, see when it began.",
+                "100 = 没有客户不满，0 = 一半不满，−100 = 人人不满。低于 0 时看下方走势从何时开始。",
+                "100 = nobody is unhappy, 0 = half are, −100 = everybody. Below 0, see when it began.",
             ),
             _share(_SENTIMENT, "negative", over_time=False),
             "short",
             columns=(Column("sentiment", Text("情绪指数", "sentiment index")),),
             place=(12, 0, 6, 4),
-            steps=(Step(-100, OUTSIDE), Step(20, WARNING), Step(50, CALM)),
+            steps=(Step(-100, OUTSIDE), Step(0, CALM)),
             minimum=-100,
             maximum=100,
             decimals=1,
@@ -121,10 +121,10 @@ WHERE {volume_series("contacts")} AND bin_start >= $__toTime - INTERVAL 1 HOUR A
                 " sum of its bins and therefore wide. Above it, see hotspots and incidents.",
             ),
             f"""
-SELECT $__timeInterval(bin_start) AS time, sum(customers) AS customers, sum(expected) AS expected,
-       sum(low) AS low, sum(high) AS high
+SELECT $__timeInterval(bin_start) AS time, sum(customers) AS customers, round(sum(expected), 1) AS expected,
+       round(sum(low), 1) AS low, round(sum(high), 1) AS high
 FROM rollups FINAL
-WHERE {volume_series("contacts")} AND $__timeFilter_ms(bin_start)
+WHERE {at_level(("contacts",))} AND {SHOWN}
 GROUP BY time ORDER BY time
 """.strip(),
             "short",
@@ -151,7 +151,7 @@ GROUP BY time ORDER BY time
 SELECT value AS topic, sum(customers) AS customers, round(sum(expected), 1) AS expected,
        round(customers - expected, 1) AS excess, round(customers / greatest(expected, 1), 2) AS times
 FROM rollups FINAL
-WHERE {topic_series()}
+WHERE {_TOPICS}
   AND bin_start >= $__toTime - INTERVAL 3 HOUR AND bin_start < $__toTime
 GROUP BY topic ORDER BY excess DESC, topic LIMIT 50
 """.strip(),
@@ -175,12 +175,12 @@ GROUP BY topic ORDER BY excess DESC, topic LIMIT 50
             ),
             f"""
 WITH large AS (
-    SELECT value FROM rollups FINAL WHERE {topic_series()} AND $__timeFilter_ms(bin_start)
+    SELECT value FROM rollups FINAL WHERE {_TOPICS} AND {SHOWN}
     GROUP BY value ORDER BY sum(customers) DESC, value LIMIT 8
 )
 SELECT $__timeInterval(bin_start) AS time, value AS topic, sum(customers) AS customers
 FROM rollups FINAL
-WHERE {topic_series()} AND $__timeFilter_ms(bin_start) AND value IN (SELECT value FROM large)
+WHERE {_TOPICS} AND {SHOWN} AND value IN (SELECT value FROM large)
 GROUP BY time, topic ORDER BY time, topic
 """.strip(),
             "short",
@@ -231,10 +231,10 @@ GROUP BY time, topic ORDER BY time, topic
                 "每个渠道的来访客户，不受业务线选择影响。某个渠道突然归零时，先查这个渠道是否中断。",
                 "Customers of each channel, whatever line is chosen. If one falls to zero, check that channel first.",
             ),
-            """
+            f"""
 SELECT $__timeInterval(bin_start) AS time, dims['channel'] AS channel, sum(customers) AS customers
 FROM rollups FINAL
-WHERE startsWith(series, 'contacts:|channel=') AND mapKeys(dims) = ['channel'] AND $__timeFilter_ms(bin_start)
+WHERE measure = 'contacts' AND level = 'channel' AND {SHOWN}
 GROUP BY time, channel ORDER BY time, channel
 """.strip(),
             "short",

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sinks.dashboards.panels import ALL
+from sinks.dashboards.words import LANGUAGES, Choice, Text
+
+WORD = "<word>"
+"""In a query for `in_words`: the column `name`, as people read it."""
 
 
 def chosen(variable: str) -> str:
@@ -39,31 +45,38 @@ def among(column: str, variable: str) -> str:
     return f"(has({chosen(variable)}, '{ALL}') OR has({chosen(variable)}, toString({column})))"
 
 
-def volume_series(measure: str) -> str:
-    """Return a condition: the rollups of a measure, over everybody or over the chosen `line`.
+def at_level(measures: tuple[str, ...], condition: str = "") -> str:
+    """Return a condition: the rollups of measures over everybody, or of the chosen `line`.
 
-    It compares whole series, which lead the sorting key: a query reads only what it shows.
+    Measure, level and time lead the sorting key: a query reads only what it shows.
     """
+    listed = ", ".join(f"'{measure}'" for measure in measures)
+    every = f"has({chosen('line')}, '{ALL}')"
     return (
-        f"has(if(has({chosen('line')}, '{ALL}'), ['{measure}:'], "
-        f"arrayMap(line -> concat('{measure}:|line=', line), {chosen('line')})), series)"
+        f"measure IN ({listed}) AND level = if({every}, '', 'line') "
+        f"AND ({every} OR has({chosen('line')}, dims['line']))" + (f" AND {condition}" if condition else "")
     )
 
 
-def topic_series() -> str:
-    """Return a condition: the rollups of topics, over everybody or over the chosen `line`, of the chosen `topic`."""
-    return (
-        "startsWith(series, 'topic:') "
-        f"AND if(has({chosen('line')}, '{ALL}'), empty(dims), "
-        f"mapKeys(dims) = ['line'] AND has({chosen('line')}, dims['line'])) AND {among('value', 'topic')}"
-    )
+SHOWN = "$__timeFilter_ms(bin_start)"
+"""The bins of the dashboard's time range."""
 
 
-def lines_of_rollups() -> str:
-    """Return the query of the variable `line`."""
-    return options("SELECT dims['line'] AS word FROM rollups WHERE startsWith(series, 'contacts:|line=')")
+def option_of_level(word: str, condition: str) -> str:
+    """Return a variable's query: the distinct values of an expression over some rollups of the time range."""
+    return options(f"SELECT {word} AS word FROM rollups WHERE {condition} AND {SHOWN}")
 
 
-def topics_of_rollups() -> str:
-    """Return the query of the variable `topic`."""
-    return options("SELECT value AS word FROM rollups WHERE startsWith(series, 'topic:')")
+def lines_at(measure: str) -> str:
+    """Return the query of the variable `line`: the lines that a measure is counted under."""
+    return option_of_level("dims['line']", f"measure = '{measure}' AND level = 'line'")
+
+
+def in_words(choices: Sequence[Choice], query: str) -> Text:
+    """Return a query in both languages, its `WORD` being the text of the stored word in the column `name`.
+
+    For bar gauges, which write the value of a row as it comes.
+    """
+    listed = ", ".join(f"'{each.value}'" for each in choices)
+    texts = (", ".join(f"'{each.text.into(language)}'" for each in choices) for language in LANGUAGES)
+    return Text(*(query.replace(WORD, f"transform(name, [{listed}], [{words}], name)") for words in texts))
