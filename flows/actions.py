@@ -20,7 +20,7 @@ from qianshao.action import Action, ActionKind
 from qianshao.event import MAX_TEXT_CHARS
 
 _KINDS = frozenset(get_args(ActionKind))
-_OF_NO_INCIDENT = frozenset(("relabel", "reload"))
+WITHOUT_INCIDENT = frozenset(("relabel", "reload"))
 _FIELDS = frozenset(Action.__struct_fields__) - {"extra"}
 _VERDICTS = {"true": "true", "false": "false", True: "true", False: "false"}
 
@@ -79,7 +79,7 @@ def _action(fields: dict[str, Any]) -> Action:
         raise _UnusableError("missing_timestamp")
     at = _moment(fields["at"])
     by = _text(fields, "by", missing="missing_by")
-    incident = _text(fields, "incident", missing="" if kind in _OF_NO_INCIDENT else "missing_incident")
+    incident = _text(fields, "incident", missing="" if kind in WITHOUT_INCIDENT else "missing_incident")
     into = _text(fields, "into", missing="missing_into" if kind == "merge" else "")
     push = _text(fields, "push")
     until = _moment(fields["until"]) if "until" in fields else None

@@ -23,17 +23,17 @@ YEAR_9999_MS = 253_370_764_800_000
 MAX_ID_CHARS = 128
 
 _FIELDS = frozenset(RawEvent.__struct_fields__) - {"extra"}
-_BY_KIND: dict[str, tuple[str, ...]] = {
+FIELDS_BY_KIND: dict[str, tuple[str, ...]] = {
     "chat": ("conversation", "role", "text"),
     "call": ("conversation", "role", "text", "confidence"),
     "ticket": ("ticket", "type", "status", "text", "conversation"),
     "device": ("device", "level", "code", "message", "metrics"),
     "rating": ("conversation", "score"),
 }
-_ALL_KINDS_OWN = frozenset(name for names in _BY_KIND.values() for name in names)
-_FOREIGN = {kind: _ALL_KINDS_OWN.difference(names) for kind, names in _BY_KIND.items()}
-_ROLES = frozenset(("customer", "agent", "bot"))
-_LEVELS = frozenset(("debug", "info", "warn", "error", "fatal"))
+_ALL_KINDS_OWN = frozenset(name for names in FIELDS_BY_KIND.values() for name in names)
+_FOREIGN = {kind: _ALL_KINDS_OWN.difference(names) for kind, names in FIELDS_BY_KIND.items()}
+ROLES = frozenset(("customer", "agent", "bot"))
+LEVELS = frozenset(("debug", "info", "warn", "error", "fatal"))
 
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -171,7 +171,7 @@ def _event(fields: dict[str, Any]) -> RawEvent:
     if None in fields.values():
         fields = {name: value for name, value in fields.items() if value is not None}
     kind = fields.get("kind")
-    known = kind if type(kind) is str and kind in _BY_KIND else ""
+    known = kind if type(kind) is str and kind in FIELDS_BY_KIND else ""
     identity = fields.get("id")
     if type(identity) is not str or not 0 < len(identity) <= MAX_ID_CHARS:
         raise _RejectedError(Rejected("missing_id" if identity is None else "bad_id", known))
@@ -214,8 +214,8 @@ def _convert(fields: dict[str, Any], kind: str) -> RawEvent:
 
 def _checked(event: RawEvent) -> RawEvent:
     if (
-        (event.role is not None and event.role not in _ROLES)
-        or (event.level is not None and event.level not in _LEVELS)
+        (event.role is not None and event.role not in ROLES)
+        or (event.level is not None and event.level not in LEVELS)
         or (event.score is not None and not 1 <= event.score <= 5)
         or (event.confidence is not None and not 0 <= event.confidence <= 1)
     ):

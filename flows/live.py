@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from bytewax.recovery import init_db_dir
 
 from flows.batch import Emission, Failed, RawBatch
 from flows.broker import Topics
@@ -89,7 +88,6 @@ class StateFolder:
                 f"run.state {path}: another process runs on it; stop that one, or name another folder"
             ) from None
         self._file = path / "begun.json"
-        self.snapshots = path / "snapshots"
         try:
             self.begun = self._read(shards)
         except BaseException:
@@ -98,9 +96,6 @@ class StateFolder:
 
     def _read(self, shards: int) -> _Begun:
         if not self._file.exists():
-            self.snapshots.mkdir(exist_ok=True)
-            if not any(self.snapshots.iterdir()):
-                init_db_dir(self.snapshots, 1)  # type: ignore[no-untyped-call]
             return _Begun(shards)
         try:
             begun = msgspec.json.decode(self._file.read_bytes(), type=_Begun)
@@ -360,7 +355,8 @@ def run_live(
     reader = KafkaReader(config.kafka, config.pipeline.batch_size, journal, wall=wall)
     service = _Service(config, state, reader, sinks, observe, wall)
     started(service.stop)
-    saving = Saving(state.snapshots, config.run.snapshot_seconds)
+    saving = Saving(state.path / "snapshots", config.run.snapshot_seconds)
+    saving.prepare()
     workers = config.run.workers
     with _owned(service), stopped_by(service.stop, signal.SIGINT, signal.SIGTERM):
         flow = build_flow(service, (), make_stages(config, calendar), config, workers=workers, durable=True)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
-from bytewax.recovery import RecoveryConfig
+from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import cluster_main, run_main  # the engine's only public name for running in one's own process
 
 from flows.pipeline import Stages, build_flow
@@ -34,6 +34,12 @@ class Saving:
 
     snapshots: Path
     seconds: int
+
+    def prepare(self) -> None:
+        """Make the folder of snapshots, if it is not there."""
+        self.snapshots.mkdir(exist_ok=True)
+        if not any(self.snapshots.iterdir()):
+            init_db_dir(self.snapshots, 1)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

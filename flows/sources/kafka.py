@@ -141,6 +141,7 @@ class KafkaReader:
         self._beaten = 0.0
         self._missing: set[str] = set()
         self._silent = False
+        self._closed = False
         self._committed: list[TopicPartition] = []
         self._consumer = Consumer(
             {
@@ -215,7 +216,10 @@ class KafkaReader:
         return behind
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Leave the broker; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
         if self._committed:
             try:
                 self._consumer.commit(offsets=self._committed, asynchronous=False)
