@@ -10,7 +10,8 @@
     ├── UnreadableInputError almost every record is invalid: the circuit breaker opened
     ├── StoreError           a store cannot be opened, migrated, written or read
     │   ├── UnavailableError something outside does not answer now; retryable True
-    │   └── AccessError      a service refuses our token or password, or what it may do
+    │   ├── AccessError      a service refuses our token or password, or what it may do
+    │   └── QueryError       somebody's query is wrong, or asks for more than it may
     └── ModelError           a model folder is missing, corrupt or foreign
 """
 
@@ -60,6 +61,22 @@ class UnavailableError(StoreError):
 
 class AccessError(StoreError):
     """A service refuses our token or password, or does not let it do this; the message names what is missing."""
+
+
+class QueryError(StoreError):
+    """Somebody's query is wrong, asks for more than it may, or takes too long.
+
+    Parameters
+    ----------
+    message
+        What ClickHouse would say.
+    code
+        ClickHouse's number of the error; 0 if there is none.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ModelError(QianshaoError):

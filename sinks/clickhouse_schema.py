@@ -220,7 +220,8 @@ MIGRATIONS: tuple[Migration, ...] = (
         "counts ordered as they are read, views for those who read",
         (
             # A board asks for one measure at one level (everybody, by line, by line and product …) over some time:
-            # that is one contiguous range here. By series, as before, the same questions read everything.
+            # that is one contiguous range here. By series, as before, the same questions read everything. A month that
+            # is over becomes one part, which FINAL reads as fast as any table.
             "DROP TABLE IF EXISTS rollups_by_level",
             """
             CREATE TABLE rollups_by_level (
@@ -239,7 +240,9 @@ MIGRATIONS: tuple[Migration, ...] = (
                 learning Bool,
                 watermark UInt64,
                 stored_on Date DEFAULT today()
-            ) ENGINE = ReplacingMergeTree(watermark) ORDER BY (measure, level, bin_start, value, series, bin_ms)
+            ) ENGINE = ReplacingMergeTree(watermark)
+            PARTITION BY toYYYYMM(bin_start) ORDER BY (measure, level, bin_start, value, series, bin_ms)
+            SETTINGS min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
             """,
             # Copied and exchanged, so that this step can start over wherever it was interrupted.
             f"""

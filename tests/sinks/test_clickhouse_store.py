@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qianshao.clock import MINUTE_MS
+from qianshao.config import ClickHouse
 from qianshao.errors import StoreError
 from qianshao.outcome import Outcome, Tally
 from qianshao.series import Series
@@ -208,13 +209,13 @@ def test_reading_cannot_change_the_store(store: Store, make: Any) -> None:
 
 
 def test_a_new_path_lists_every_migration_and_is_not_made(tmp_path: Path) -> None:
-    assert pending_migrations(tmp_path / "store") == list(MIGRATIONS)
+    assert pending_migrations(ClickHouse(), tmp_path / "store") == list(MIGRATIONS)
     assert not (tmp_path / "store").exists()
 
 
 def test_an_opened_store_has_no_migration_pending(tmp_path: Path) -> None:
     Store(tmp_path / "store").close()
-    assert pending_migrations(tmp_path / "store") == []
+    assert pending_migrations(ClickHouse(), tmp_path / "store") == []
 
 
 def test_an_interrupted_migration_starts_over(tmp_path: Path, make: Any) -> None:
@@ -224,7 +225,7 @@ def test_an_interrupted_migration_starts_over(tmp_path: Path, make: Any) -> None
     store._engine.command("TRUNCATE TABLE schema_version")
     store._engine.command("DROP TABLE tallies")
     store.close()
-    assert pending_migrations(tmp_path / "store") == list(MIGRATIONS)
+    assert pending_migrations(ClickHouse(), tmp_path / "store") == list(MIGRATIONS)
     store = Store(tmp_path / "store")
     assert len(queries.events(store).id) == 4
     assert queries.tallies(store) == []
