@@ -33,9 +33,21 @@ BUFFERED_BATCHES = 8
 ASK_SECONDS = 10.0
 """How long a broker may take to answer a question of ours."""
 
+ASK_TIMES = 25
+ASK_PAUSE_SECONDS = 0.2
+
 POSITION_VERSION = 1
 
 _TIME = re.compile(rb'"(?:ts|at)"\s*:\s*(?:"([^"]{1,64})"|([0-9]{1,15}))')
+
+_LEADERLESS = frozenset(
+    (
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_PARTITION,
+    )
+)
 
 log = logging.getLogger("qianshao.kafka")
 
@@ -274,13 +286,20 @@ class KafkaReader:
 
     def _edges(self, partition: _Partition) -> tuple[int, int]:
         """Offsets of the oldest record that is there and of the next one to come."""
-        try:
-            low, high = self._consumer.get_watermark_offsets(partition.place(), timeout=ASK_SECONDS)
-        except KafkaException as error:
-            raise UnavailableError(
-                f"{partition.name}: its broker does not answer ({error.args[0].str()}); start it, then start again"
-            ) from None
-        return low, high
+        for attempt in range(1, ASK_TIMES + 1):
+            try:
+                low, high = self._consumer.get_watermark_offsets(partition.place(), timeout=ASK_SECONDS)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                # A partition that was only just made or moved may not have a leader yet.
+                if attempt < ASK_TIMES and (reason.retriable() or reason.code() in _LEADERLESS):
+                    time.sleep(ASK_PAUSE_SECONDS)
+                    continue
+                raise UnavailableError(
+                    f"{partition.name}: its broker does not answer ({reason.str()}); start it, then start again"
+                ) from None
+            return low, high
+        raise AssertionError("the last attempt returns or raises")
 
     def _fetch(self, seconds: float) -> None:
         limit = BUFFERED_BATCHES * self._batch_size

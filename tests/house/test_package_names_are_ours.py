@@ -33,8 +33,8 @@ def imports_of(path: Path) -> set[str]:
 SOURCES = {path: imports_of(path) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
 
 
-def test_the_wheel_installs_exactly_the_rooms_and_the_recorded_worlds() -> None:
-    assert sorted(PACKAGES) == ["detectors", "flows", "models", "qianshao", "replay_data", "sinks"]
+def test_the_wheel_installs_exactly_the_rooms_the_dashboards_and_the_recorded_worlds() -> None:
+    assert sorted(PACKAGES) == ["dashboards", "detectors", "flows", "models", "qianshao", "replay_data", "sinks"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
