@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import get_pool_manager
 
 from qianshao.config import CLICKHOUSE_VARIABLE, ClickHouse, secret
 from qianshao.errors import AccessError, ConfigError, QueryError, StoreError, UnavailableError
@@ -261,20 +262,25 @@ class Server(Engine):
         self._database = config.database
         self.empty = False
         """True where the database is not there and was not to be made."""
-        address = server_address(config)
-        super().__init__(self._connected(config, ""), f"{address} database {config.database}")
+        self.where = f"{server_address(config)} database {config.database}"
+        # A pool of our own, closed by us: the client's way of closing one needs a certain build of urllib3.
+        self._pool = get_pool_manager(ca_cert=config.ca_file)
+        try:
+            client = self._connected(config, "")
+        except BaseException:
+            self._pool.clear()
+            raise
+        super().__init__(client, self.where)
         try:
             self._check_version()
             self._make_database(make)
             if not self.empty:
-                self._client.close()
                 self._client = self._connected(config, config.database)
         except BaseException:
             self.close()
             raise
 
     def _connected(self, config: ClickHouse, database: str) -> Client:
-        self.where = f"{server_address(config)} database {config.database}"
         parts = urlsplit(server_address(config))
         password = secret(CLICKHOUSE_VARIABLE, "clickhouse.password_file", config.password_file)
         with self._errors("cannot be reached"):
@@ -287,12 +293,11 @@ class Server(Engine):
                 password=password or "",
                 # None: the user's own database; ours may have to be made first.
                 database=database or None,
-                ca_cert=config.ca_file,
+                pool_mgr=self._pool,
                 connect_timeout=CONNECT_SECONDS,
                 send_receive_timeout=READ_SECONDS,
                 # A session refuses a second query while the first, perhaps timed out, still runs.
                 autogenerate_session_id=False,
-                dedicated_pool=True,
                 client_name="qianshao",
                 settings=dict(_SETTINGS),
             )
@@ -314,6 +319,12 @@ class Server(Engine):
             raise StoreError(
                 f"store {self.where}: the server is version {self.version}; {oldest} or newer is needed, upgrade it"
             )
+
+    def _let_go(self) -> None:
+        try:
+            self._client.close()
+        finally:
+            self._pool.clear()
 
     def _make_database(self, make: bool) -> None:
         known = self.select("SELECT count() FROM system.databases WHERE name = {name:String}", {"name": self._database})

@@ -100,6 +100,7 @@ def _serve(show: Console, report: Rehearsal) -> None:
     from qianshao.app.console.archive import Archive
     from qianshao.app.console.pages import console_app
     from qianshao.app.console.server import address, listen, serve
+    from qianshao.app.query_endpoint import serve_queries
     from sinks.clickhouse import Store
 
     settings = report.order.config.console
@@ -108,10 +109,11 @@ def _serve(show: Console, report: Rehearsal) -> None:
         show.print(Text(f"端口 {settings.port} 已被占用，改用 {listener.getsockname()[1]}", style="yellow"))
     store = Store(report.order.store, report.order.config.clickhouse.retention_days)
     try:
-        reader = Archive(store, report.order.config.service.zone, report.watermark)
+        reader = Archive(store, report.order.config.service.zone, lambda: report.watermark, finished=True)
         app = console_app(reader, leads=report.leads, host=settings.host)
         show.print(Text(f"页面 {address(listener)} （按 Ctrl-C 结束）", style="bold"))
-        with _stopped_by_signals():
+        with serve_queries(store, report.order.config.clickhouse) as queries, _stopped_by_signals():
+            show.print(Text(f"查询端口 {queries} （只读，ClickHouse 的 HTTP 接口，Grafana 可直接接入）"))
             serve(app, listener)
     finally:
         listener.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,7 +16,7 @@ from qianshao.errors import ConfigError
 SEARCHED_PORTS = 20
 
 
-def listen(host: str, port: int, *, search: bool) -> socket.socket:
+def listen(host: str, port: int, *, search: bool, key: str = "console.port") -> socket.socket:
     """Open the page's socket before anything is promised about it.
 
     Parameters
@@ -23,6 +25,8 @@ def listen(host: str, port: int, *, search: bool) -> socket.socket:
         Where to listen; port 0 = any free one.
     search
         Whether a busy port may be answered with one of the next twenty.
+    key
+        What sets the port, for the message.
 
     Raises
     ------
@@ -47,8 +51,8 @@ def listen(host: str, port: int, *, search: bool) -> socket.socket:
         return listener
     last = f"–{ports[-1]}" if len(ports) > 1 else ""
     raise ConfigError(
-        f"console.port {port}{last}: in use or not allowed; "
-        "stop the programme that listens there, or set another console.port (0 = any free)"
+        f"{key} {port}{last}: in use or not allowed; "
+        f"stop the programme that listens there, or set another {key} (0 = any free)"
     )
 
 
@@ -79,3 +83,17 @@ def serve(app: ASGIApp, listener: socket.socket, started: Callable[[uvicorn.Serv
         server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+@contextmanager
+def serving(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
+    """Serve on a thread of its own while the body runs; the socket is closed at the end."""
+    servers: list[uvicorn.Server] = []
+    thread = threading.Thread(target=serve, args=(app, listener, servers.append), name="page", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.should_exit = True
+        thread.join()
