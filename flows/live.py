@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import resource
 import signal
 import threading
 import time
@@ -20,22 +19,19 @@ from flows.broker import Topics
 from flows.cluster import free_addresses, run_cluster, stopped_by
 from flows.journal import Journal
 from flows.pipeline import build_flow
+from flows.pulse import PULSE_SECONDS, pulses
 from flows.sources.kafka import KafkaReader
 from flows.stages import product_stages
 from flows.worker import Job, MakeStages, Saving, run_flow
 from qianshao.config import Config
 from qianshao.errors import ConfigError, QianshaoError, StoreError
-from qianshao.outcome import Outcome, Pulse
+from qianshao.outcome import Outcome
 from sinks.sink import Sink
 
 LIVE_REORDER_SECONDS = 5
 
-PULSE_SECONDS = 10.0
-
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two tries to write to a store that does not answer."""
-
-PAGE_BYTES = resource.getpagesize()
 
 Observe = Callable[[Outcome], None]
 """Is told of each outcome after it is written."""
@@ -264,40 +260,6 @@ class _Service:
             except BaseException as error:  # noqa: BLE001 - the others are closed first; then the first error is raised
                 self.raised = self.raised or error
         self._reader.close()
-
-
-def pulses(emission: Emission, waiting: dict[str, int], at: int) -> list[Pulse]:
-    """Say how the pipeline is doing: one row for each source.
-
-    Parameters
-    ----------
-    emission
-        The newest, for its accounting and clocks.
-    waiting
-        Source → records that are there and not read.
-    at
-        Wall clock, epoch milliseconds.
-    """
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    resident = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * PAGE_BYTES
-    outcome = emission.outcome
-    return [
-        Pulse(
-            at=at,
-            source=tally.source,
-            read=tally.read,
-            dead=tally.dead,
-            late=tally.late,
-            duplicate=tally.duplicate,
-            lost=tally.lost,
-            waiting=waiting.get(tally.source, 0),
-            frontier=frontier,
-            watermark=outcome.watermark,
-            cpu_seconds=usage.ru_utime + usage.ru_stime,
-            memory_bytes=resident,
-        )
-        for tally, frontier in zip(outcome.tallies, emission.frontiers, strict=True)
-    ]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import msgspec
 from flows.batch import Emission, Failed, RawBatch
 from flows.cluster import free_addresses, run_cluster, stopped_by
 from flows.pipeline import build_flow
+from flows.pulse import PULSE_SECONDS, pulses
 from flows.sources.replay import FilesReader, check_inputs
 from flows.stages import product_stages
 from flows.worker import Job, MakeStages, run_flow
@@ -67,6 +68,7 @@ class _Files:
         self._sinks: Sequence[OutcomeSink] | None = None
         self._stopped: Sequence[int] = ()
         self._exhausted = False
+        self._pulsed = 0.0
         self.interrupted = False
         self.failures: Sequence[str] = ()
         self.raised: BaseException | None = None
@@ -107,6 +109,10 @@ class _Files:
             self.raised = emission.exception()
             return
         outcome = emission.outcome
+        now = time.monotonic()
+        if self.last is None or outcome.final or now - self._pulsed >= PULSE_SECONDS:
+            self._pulsed = now
+            outcome.pulses = pulses(emission, {}, time.time_ns() // 1_000_000)
         try:
             if self._sinks is None:
                 self._sinks = self._make_sinks()

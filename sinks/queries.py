@@ -173,6 +173,12 @@ def tallies(store: Store) -> list[Tally]:
     return [msgspec.convert(dict(zip(Tally.__struct_fields__, row, strict=True)), Tally) for row in rows]
 
 
+def watermark(store: Store) -> int:
+    """Return the event time up to which a running service has decided, epoch milliseconds; 0 if none has run."""
+    rows = store.select("SELECT toUnixTimestamp64Milli(max(watermark)) FROM pulses")
+    return cast("int", rows[0][0]) if rows else 0
+
+
 def push_states(store: Store) -> dict[str, int]:
     """Return state → number of pushes that stand in it, in the order of a push's life; empty states are absent."""
     rows = store.select(

@@ -63,7 +63,7 @@ def store(tmp_path: Path, make_change: Callable[..., IncidentChange]) -> Iterato
 
 
 def test_the_overview_is_what_the_store_holds(store: Store) -> None:
-    scene = Archive(store, ZoneInfo("Asia/Shanghai"), NOW).scene()
+    scene = Archive(store, ZoneInfo("Asia/Shanghai"), lambda: NOW, finished=True).scene()
     assert [change.incident for change in scene.incidents] == ["inc-3f9a12c0", "inc-old"], "ongoing ones stand first"
     assert scene.watching == 1
     assert len(scene.volumes) == 36
@@ -76,7 +76,7 @@ def test_the_overview_is_what_the_store_holds(store: Store) -> None:
 
 
 def test_the_history_of_an_incident_is_told_step_by_step(store: Store) -> None:
-    archive = Archive(store, ZoneInfo("Asia/Shanghai"), NOW)
+    archive = Archive(store, ZoneInfo("Asia/Shanghai"), lambda: NOW, finished=True)
     history = archive.history("inc-3f9a12c0")
     timeline = incident_page(archive.scene(), history, None)["timeline"]
     assert isinstance(timeline, list)
@@ -87,7 +87,7 @@ def test_the_history_of_an_incident_is_told_step_by_step(store: Store) -> None:
 def test_a_world_in_which_nothing_happened_is_a_calm_page(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     try:
-        values = overview(Archive(store, ZoneInfo("Asia/Shanghai"), 0).scene(), {})
+        values = overview(Archive(store, ZoneInfo("Asia/Shanghai"), lambda: 0, finished=True).scene(), {})
     finally:
         store.close()
     assert values["wide"] == ""

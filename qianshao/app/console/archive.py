@@ -1,7 +1,9 @@
-"""The page's reader of a store whose replay is over."""
+"""The page's reader of a store: of a replay that is over, or of the running service."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from qianshao.app import wording
@@ -20,8 +22,12 @@ RECENT_INCIDENTS = 8
 """Incidents whose latest moves are shown beside each other."""
 
 
+FRESH_SECONDS = 2.0
+"""A running service's overview is read at most so often, however many look at it."""
+
+
 class Archive:
-    """Everything the page shows, asked of the store by name; nothing changes any more, so the overview is asked once.
+    """Everything the page shows, asked of the store by name. When nothing changes any more, the overview is asked once.
 
     Parameters
     ----------
@@ -29,20 +35,36 @@ class Archive:
         The store of the run, open in this process.
     zone
         Time zone of the page.
-    now_ms
-        End of the recorded world, epoch milliseconds.
+    now
+        Gives the event time up to which decisions have fallen, epoch milliseconds.
+    finished
+        Whether that is the end of a recorded world.
+    clock
+        Monotonic seconds.
     """
 
-    def __init__(self, store: Store, zone: ZoneInfo, now_ms: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        zone: ZoneInfo,
+        now: Callable[[], int],
+        *,
+        finished: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._zone = zone
-        self._now_ms = now_ms
+        self._now = now
+        self._finished = finished
+        self._clock = clock
         self._scene: Scene | None = None
+        self._read_at = 0.0
 
     def scene(self) -> Scene:
-        """Read the overview; about six queries of a few milliseconds each, once."""
-        if self._scene is None:
+        """Read the overview; about six queries of a few milliseconds each, if what is known is not fresh enough."""
+        if self._scene is None or not (self._finished or self._clock() - self._read_at < FRESH_SECONDS):
             self._scene = self._read()
+            self._read_at = self._clock()
         return self._scene
 
     def history(self, incident: str) -> list[IncidentChange]:
@@ -50,7 +72,7 @@ class Archive:
         return queries.incident_history(self._store, incident)
 
     def _read(self) -> Scene:
-        now, store = self._now_ms, self._store
+        now, store = self._now(), self._store
         newest = queries.newest_incidents(store, MAXIMUM_INCIDENTS)
         reported = [change for change in newest if change.opened_at is not None]
         reported.sort(key=lambda change: change.opened_at or "", reverse=True)
@@ -66,7 +88,7 @@ class Archive:
         return Scene(
             zone=self._zone,
             now_ms=now,
-            finished=True,
+            finished=self._finished,
             bin_minutes=BIN_MINUTES,
             volumes=queries.volumes(store, now - DAY_MS, now, bin_ms=BIN_MINUTES * MINUTE_MS),
             hotspots=queries.topic_volumes(store, now - HOUR_MS, now),

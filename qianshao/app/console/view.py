@@ -92,6 +92,8 @@ def incident_page(scene: Scene, history: Sequence[IncidentChange], lead: Lead | 
 
 def asof(scene: Scene) -> list[str]:
     """Say in phrases which moment the page shows, and whether the world goes on."""
+    if scene.now_ms <= 0:
+        return ["还没有数据"]
     at = datetime.fromtimestamp(scene.now_ms / 1000, tz=scene.zone)
     text = f"{at.year}年{at.month}月{at.day}日 {at:%H:%M}"
     return ["回放已结束，停在录制世界的终点", text] if scene.finished else ["截至", text]
@@ -107,7 +109,12 @@ def _figures(scene: Scene, ongoing: Sequence[Card]) -> list[Figure]:
         Figure(name="正在发生", value=f"{len(ongoing)}", unit="起", note=worst),
         Figure(name="受影响客户", value=f"{hit:,}", unit="位", note="正在发生的合计"),
         Figure(name="最近 1 小时来访", value=f"{visits:,}", unit="人次", note=f"预期约 {wording.number(expected)}"),
-        Figure(name="待批准的主动告知", value=f"{scene.pushes_proposed:,}", unit="条", note="回放只提议，不发送"),
+        Figure(
+            name="待批准的主动告知",
+            value=f"{scene.pushes_proposed:,}",
+            unit="条",
+            note="回放只提议，不发送" if scene.finished else "没有人批准就不发送",
+        ),
     ]
 
 
