@@ -10,7 +10,7 @@ PYTHON ?=
 OUT ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check pytest test-slow bench kafka schemas wheel lock clean
+.PHONY: help demo test check pytest test-slow bench kafka schemas dashboards wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -40,6 +40,9 @@ kafka: $(VENV)/.runtime ## a real broker by hand, from Maven artifacts, on 127.0
 
 schemas: $(VENV)/.runtime ## write the JSON Schemas of every topic into docs/schemas again
 	@$(BIN)/python -m qianshao.app.schemas
+
+dashboards: $(VENV)/.runtime ## make dashboards/ again from the code
+	$(BIN)/python -m sinks.dashboards
 
 wheel: $(VENV)/.dev ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist

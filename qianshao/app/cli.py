@@ -99,20 +99,67 @@ def world(seed: int, hours: float, rate: float, out: Path) -> None:
 
 
 @cli.command()
-@click.argument("part", type=click.Choice(["pipeline"]), default="pipeline")
+@click.argument("part", type=click.Choice(["pipeline", "dashboards"]), default="pipeline")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
 def bench(part: str, as_json: bool) -> None:
-    """Measure this project on fixed, seeded work, beside a plain loop over the same records."""
+    """Measure this project on fixed, seeded work.
+
+    `pipeline`: the whole replay beside a plain loop over the same records. `dashboards`: every query of the Grafana
+    dashboards over ninety days.
+    """
     from qianshao.app.bench import bench_pipeline
     from qianshao.app.summary import bench_table
     from qianshao.app.terminal import screen
 
     screen(stderr=True).print(f"bench {part}: this takes about a minute …")
-    figures = bench_pipeline()
+    if part == "dashboards":
+        from qianshao.app.bench_dashboards import LIMIT_MS, bench_dashboards, dashboards_table, figures, too_slow
+
+        times = bench_dashboards(tell=screen(stderr=True).print)
+        if as_json:
+            print_json(figures(times))
+        else:
+            screen(stderr=False).print(dashboards_table(times))
+        slow = too_slow(times)
+        if slow:
+            raise QianshaoError(
+                f"bench dashboards: {len(slow)} queries take longer than {LIMIT_MS} ms, the slowest "
+                f"{slow[0].dashboard} {slow[0].panel} with {slow[0].milliseconds:,.0f} ms"
+            )
+        return
+    measured = bench_pipeline()
     if as_json:
-        print_json(figures)
+        print_json(measured)
     else:
-        screen(stderr=False).print(bench_table(figures))
+        screen(stderr=False).print(bench_table(measured))
+
+
+@cli.command()
+@click.option("--config", required=True, type=PATH, help="Configuration (TOML); see qianshao.example.toml.")
+def run(config: Path) -> None:
+    """Run the service: events from Kafka, decisions to every sink, the live page; until Ctrl-C or SIGTERM."""
+    from qianshao.app.service import run_service
+
+    run_service(config)
+
+
+@cli.command()
+@click.option("--config", required=True, type=PATH, help="Configuration (TOML); see qianshao.example.toml.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def doctor(config: Path, as_json: bool) -> None:
+    """Look at everything that the service needs and name what is missing or wrong; exit 1 if anything is."""
+    import msgspec
+
+    from qianshao.app.doctor import diagnose, diagnosis_table
+    from qianshao.app.terminal import screen
+
+    found = diagnose(config)
+    if as_json:
+        print_json([msgspec.to_builtins(each) for each in found])
+    else:
+        screen(stderr=False).print(diagnosis_table(found))
+    if any(each.ok is False for each in found):
+        raise SystemExit(1)
 
 
 def print_json(document: object) -> None:

@@ -150,6 +150,11 @@ def dashboard_json(dashboard: Dashboard, language: Language, siblings: Sequence[
     }
 
 
+def query(panel: Panel, language: Language) -> str:
+    """Return a panel's query as it stands in the dashboard, with its macros and variables."""
+    return panel.sql.into(language) if isinstance(panel.sql, Text) else panel.sql
+
+
 def target(sql: str, *, time_series: bool) -> Json:
     """Return one query in the plugin's own model."""
     return {
@@ -244,7 +249,6 @@ def _variable(variable: Variable, language: Language) -> Json:
 
 def _panel(panel: Panel, language: Language) -> Json:
     x, y, width, height = panel.place
-    sql = panel.sql.into(language) if isinstance(panel.sql, Text) else panel.sql
     body: Json = {
         "datasource": CHOSEN_SOURCE,
         "description": panel.description.into(language),
@@ -255,7 +259,7 @@ def _panel(panel: Panel, language: Language) -> Json:
         "gridPos": {"h": height, "w": width, "x": x, "y": y},
         "id": panel.number,
         "options": _options(panel),
-        "targets": [target(sql, time_series=panel.shape in ("timeseries", "state-timeline"))],
+        "targets": [target(query(panel, language), time_series=panel.shape in ("timeseries", "state-timeline"))],
         "title": panel.title.into(language),
         "transparent": False,
         "type": panel.shape,

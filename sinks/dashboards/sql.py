@@ -29,8 +29,13 @@ def one(variable: str) -> str:
 
 
 def option(column: str) -> str:
-    """Return an SQL expression of the value that stands for `column` in a variable: a comma must not part it."""
-    return f"replaceAll(replaceAll({column}, '%', '%25'), ',', '%2C')"
+    """Return an SQL expression of the value that stands for `column` in a variable.
+
+    Grafana joins several values with commas inside braces, so a value must hold neither.
+    """
+    for mark, code in (("%", "%25"), (",", "%2C"), ("{", "%7B"), ("}", "%7D")):
+        column = f"replaceAll({column}, '{mark}', '{code}')"
+    return column
 
 
 def options(select: str) -> str:

@@ -102,5 +102,6 @@ def test_a_second_call_installs_nothing_and_a_changed_lock_installs_again(folder
 
 def test_help_lists_every_target_that_a_person_would_call(folder: Path) -> None:
     run = make(folder, "help")
-    for target in ("demo", "test", "check", "test-slow", "bench", "kafka", "schemas", "wheel", "lock", "clean"):
+    targets = "demo test check test-slow bench kafka schemas dashboards wheel lock clean"
+    for target in targets.split():
         assert f"make {target} " in run.stdout

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("qianshao", "models", "detectors", "sinks", "flows", "replay_data")
+PACKAGES = ("qianshao", "models", "detectors", "sinks", "flows", "dashboards", "replay_data")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,20 @@ def test_the_packages_import_from_the_wheel_outside_the_clone(unpacked: Path, tm
     run = run_from(unpacked, tmp_path, code, *PACKAGES)
     assert run.returncode == 0, run.stderr
     assert all(Path(line).is_relative_to(unpacked) for line in run.stdout.splitlines())
+
+
+def test_the_dashboards_are_found_outside_the_clone(unpacked: Path, tmp_path: Path) -> None:
+    code = """
+from dashboards import dashboard_files, folder
+from sinks.dashboards import LANGUAGES, generated_files
+assert all((folder() / name).read_text("utf-8") == content for name, content in generated_files().items())
+print(*(path for language in LANGUAGES for path in dashboard_files(language)), sep="\\n")
+"""
+    run = run_from(unpacked, tmp_path, code)
+    assert run.returncode == 0, run.stderr
+    paths = [Path(line) for line in run.stdout.splitlines()]
+    assert len(paths) == 10
+    assert all(path.is_relative_to(unpacked) for path in paths)
 
 
 def test_the_wheel_alone_runs_the_demo_outside_the_clone(unpacked: Path, tmp_path: Path) -> None:
