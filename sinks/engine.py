@@ -294,6 +294,7 @@ class Server(Engine):
                 # None: the user's own database; ours may have to be made first.
                 database=database or None,
                 pool_mgr=self._pool,
+                compress="lz4",
                 connect_timeout=CONNECT_SECONDS,
                 send_receive_timeout=READ_SECONDS,
                 # A session refuses a second query while the first, perhaps timed out, still runs.
@@ -381,8 +382,13 @@ def open_engine(config: ClickHouse, default_path: Path) -> Engine:
     return Embedded(store_path(config, default_path)) if config.url is None else Server(config)
 
 
-def first_line(error: Exception) -> str:
-    """Return what an error of the client says, on one line."""
+def first_line(error: BaseException) -> str:
+    """Return what an error of the client says, on one line: the system's own words where no answer came."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+        inner = inner.__cause__ or inner.__context__
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

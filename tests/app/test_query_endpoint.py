@@ -203,7 +203,7 @@ def test_a_query_as_grafanas_plugin_sends_it_comes_back_in_blocks_of_its_revisio
         "map('ключ', [map(1, toDate('2025-12-11'))])",
         "CAST((1, 'x'), 'Tuple(a UInt16, `b c` Nullable(String))')",
         "toDecimal64(1.25, 2), toFixedString('ab', 3), toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0')",
-        "CAST('x', $$Enum8('x,(' = 1)$$), toIPv6('::1'), toInt256(-5), true, INTERVAL 2 DAY, NULL",
+        "CAST('x,(', $$Enum8('x,(' = 1)$$), toIPv6('::1'), toInt256(-5), true, INTERVAL 2 DAY, NULL",
         "repeat('门', 200), toDateTime64('2025-12-11 00:00:00.123', 3, 'UTC'), []",
     ],
 )
