@@ -415,6 +415,15 @@ _PASSING = frozenset(
 _NO_TOPIC = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
 
 
+_NO_COORDINATOR = frozenset(
+    (
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    )
+)
+
+
 def _ephemeral_consumer(kafka: Kafka, trouble: _Trouble) -> Consumer:
     """A consumer that reads to the ends of partitions and leaves no trace in any group."""
     return Consumer(
@@ -471,6 +480,10 @@ def ensure_topics(kafka: Kafka, timeout_seconds: float = 30.0) -> list[str]:
             raise kind(
                 f"{where}: topic {name} is not there and cannot be created ({refusal.str()}); create it or grant CREATE"
             )
+    # The broker knows what it has created a moment later.
+    deadline = monotonic() + timeout_seconds
+    while not admin.list_topics(timeout=timeout_seconds).topics.keys() >= set(created) and monotonic() < deadline:
+        admin.poll(0.05)
     return created
 
 
@@ -513,13 +526,12 @@ def examine(kafka: Kafka, timeout_seconds: float = 10.0) -> list[Examined]:
     ask = {"include_authorized_operations": True, "request_timeout": timeout_seconds}
     inputs, outputs = (*kafka.events, kafka.actions), _outputs(kafka)
     topics = admin.describe_topics(TopicCollection([*inputs, *outputs]), **ask)
-    group = admin.describe_consumer_groups([kafka.group], **ask)[kafka.group]
     cluster = admin.describe_cluster(**ask)
     may_create = None if _refusal_of(cluster) else _grants(cluster.result(), "CREATE")
     found = [Examined(part=BROKER_PART, ok=True, detail=f"{kafka.bootstrap}: {answer}")]
     found += [_examined(topic, topics[topic], ("READ",), topic == kafka.actions and may_create) for topic in inputs]
     found += [_examined(topic, topics[topic], ("READ", "WRITE"), may_create) for topic in outputs]
-    found.append(_examined_group(kafka.group, group))
+    found.append(_examined_group(admin, kafka.group, timeout_seconds))
     return found
 
 
@@ -597,16 +609,25 @@ def _examined(topic: str, future: Future[Any], operations: tuple[str, ...], may_
         return Examined(
             part=part, ok=False, detail=f"is hidden from us; grant DESCRIBE and {'/'.join(operations)} on the topic"
         )
-    return Examined(part=part, ok=None, detail=f"cannot tell ({refusal.str()})")
+    return Examined(part=part, ok=None, detail=f"cannot tell ({refusal.name()} {refusal.str()})")
 
 
-def _examined_group(group: str, future: Future[Any]) -> Examined:
+def _examined_group(admin: AdminClient, group: str, timeout_seconds: float) -> Examined:
     part = f"Kafka group {group}"
-    refusal = _refusal_of(future)
+    deadline = monotonic() + timeout_seconds
+    while True:
+        future = admin.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=timeout_seconds
+        )[group]
+        refusal = _refusal_of(future)
+        # A cluster that never had a group first makes room for them.
+        if refusal is None or refusal.code() not in _NO_COORDINATOR or monotonic() > deadline:
+            break
+        admin.poll(0.1)
     if refusal is not None and refusal.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
         return Examined(part=part, ok=False, detail="is hidden from us; grant READ on the group")
     if refusal is not None and refusal.code() != KafkaError.GROUP_ID_NOT_FOUND:
-        return Examined(part=part, ok=None, detail=f"cannot tell ({refusal.str()})")
+        return Examined(part=part, ok=None, detail=f"cannot tell ({refusal.name()} {refusal.str()})")
     granted = None if refusal else _grants(future.result(), "READ")
     if granted is False:
         return Examined(part=part, ok=False, detail="we may not commit offsets to it; grant READ on the group")

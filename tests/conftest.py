@@ -159,9 +159,19 @@ def fresh_topics(broker: Broker, partitions: int = 2) -> Any:
         admin = AdminClient(settings)
         for future in admin.create_topics([NewTopic(name, partitions) for name in names]).values():
             future.result()
+        # The controller has them at once, the broker a moment later.
+        while not _known_everywhere(admin.list_topics(timeout=10).topics, names):
+            continue
     else:
         # The mock cluster creates what a producer asks for, and nothing else.
         producer = Producer(settings)
         for name in names:
             producer.list_topics(name, timeout=10)
     return kafka
+
+
+def _known_everywhere(topics: Any, names: list[str]) -> bool:
+    return all(
+        name in topics and all(each.leader >= 0 and each.error is None for each in topics[name].partitions.values())
+        for name in names
+    )

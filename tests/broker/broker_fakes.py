@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from qianshao.config import Kafka
 from qianshao.event import DeadLetter
@@ -133,3 +142,15 @@ def expected(*outcomes: Outcome) -> list[tuple[str, str]]:
             *(("qianshao.deadletter", f"{letter.source}/{letter.position}") for letter in each.deadletters),
         )
     )
+
+
+def grant(bootstrap: str | None, *rights: tuple[ResourceType, str, AclOperation]) -> None:
+    """Let the user `writer` do so much on topics and groups, and wait until the broker knows."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    whom = (ResourcePatternType.LITERAL, "User:writer", "*")
+    bindings = {AclBinding(kind, name, *whom, what, AclPermissionType.ALLOW) for kind, name, what in rights}
+    for future in admin.create_acls(list(bindings)).values():
+        future.result()
+    every = AclBindingFilter(ResourceType.ANY, None, *whom, AclOperation.ANY, AclPermissionType.ANY)
+    while not bindings <= set(admin.describe_acls(every).result()):
+        continue

@@ -15,15 +15,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from broker_fakes import expected, identities, incident, outcome, read
-from confluent_kafka.admin import (
-    AclBinding,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from broker_fakes import expected, grant, identities, incident, outcome, read
+from confluent_kafka.admin import AclOperation, AdminClient, ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 import flows.broker
@@ -174,6 +167,11 @@ def pausable(tmp_path: Path) -> Iterator[tuple[Kafka, subprocess.Popen[str]]]:
             process.kill()
 
 
+def hang(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 def test_while_the_broker_hangs_nothing_is_lost_and_nothing_doubled(
     pausable: tuple[Kafka, subprocess.Popen[str]],
 ) -> None:
@@ -182,7 +180,7 @@ def test_while_the_broker_hangs_nothing_is_lost_and_nothing_doubled(
     sink.write(outcome(0))
     sink.flush()
     sink._timeout_seconds = 0.3
-    os.kill(process.pid, signal.SIGSTOP)
+    hang(process)
     sink.write(outcome(1))
     for _ in range(2):
         with pytest.raises(UnavailableError, match="5 messages were not acknowledged") as error:
@@ -206,7 +204,7 @@ def test_a_full_queue_is_waited_for_and_then_named(
     steps = [outcome(step) for step in range(8)]
     for step in steps[:4]:
         sink.write(step)
-    os.kill(process.pid, signal.SIGSTOP)
+    hang(process)
     sink._timeout_seconds = 0.3
     with pytest.raises(UnavailableError, match="queue is full"):
         deque(map(sink.write, steps[4:]))
@@ -254,22 +252,12 @@ def test_a_message_that_is_too_large_is_named_and_no_other_is_lost(
     assert held == sorted(name for _, name in [("", "i0:1"), *expected(outcome(1))])
 
 
-def test_a_topic_that_we_may_not_write_is_named_with_the_right_to_grant(
-    secured: Kafka, kafka: Kafka, admin: AdminClient
-) -> None:
-    grants = {
-        kafka.incidents: AclOperation.WRITE,
-        kafka.pushes: AclOperation.WRITE,
-        kafka.trends: AclOperation.WRITE,
-        kafka.deadletters: AclOperation.DESCRIBE,
-    }
-    allow = (ResourcePatternType.LITERAL, "User:writer", "*")
-    bindings = [
-        AclBinding(ResourceType.TOPIC, name, *allow, operation, AclPermissionType.ALLOW)
-        for name, operation in grants.items()
-    ]
-    for future in admin.create_acls(bindings).values():
-        future.result()
+def test_a_topic_that_we_may_not_write_is_named_with_the_right_to_grant(secured: Kafka, kafka: Kafka) -> None:
+    grant(
+        kafka.bootstrap,
+        *((ResourceType.TOPIC, name, AclOperation.WRITE) for name in (kafka.incidents, kafka.pushes, kafka.trends)),
+        (ResourceType.TOPIC, kafka.deadletters, AclOperation.DESCRIBE),
+    )
     sink = Topics(secured, ZONE)
     sink.write(outcome(0))
     with pytest.raises(StoreError, match=f"{kafka.deadletters} did not take .*grant WRITE"):
