@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import msgspec
 import pytest
 from strict_grafana import ADMIN, ADMIN_PERMISSIONS, StrictGrafana
 
+from qianshao.app.cli import main
 from qianshao.config import Config, Grafana
 from qianshao.errors import AccessError, ConfigError, QianshaoError, StoreError, UnavailableError
 from sinks import dashboards as generated
 from sinks.grafana import GrafanaPort
 from sinks.grafana_push import PERMISSIONS, Change, examine, push_dashboards
+
+# A connection that breaks inside an answer is now and then left to the garbage collector by the HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 PANEL = {"id": 1, "type": "timeseries", "title": "联系量 & 预期", "gridPos": {"h": 8, "w": 12, "x": 0, "y": 0}}
 
@@ -52,6 +57,7 @@ def server() -> Iterator[StrictGrafana]:
     grafana.start()
     yield grafana
     grafana.stop()
+    gc.collect()
 
 
 @pytest.fixture
@@ -386,3 +392,40 @@ def test_the_permissions_that_are_asked_for_are_all_that_is_used(server: StrictG
 def test_an_unforeseen_refusal_is_told_with_grafanas_own_words(server: StrictGrafana, config: Config) -> None:
     with pytest.raises(QianshaoError, match=r"alert rule qianshao-late: refused \(400: .*no field wrong"):
         push_dashboards(config, [], [{**rule(), "wrong": 1}])
+
+
+# From the command line
+
+
+@pytest.fixture
+def file(config: Config, tmp_path: Path) -> Path:
+    path = tmp_path / "qianshao.toml"
+    path.write_text(f'[grafana]\nurl = "{config.grafana.url}"\ntoken_file = "{config.grafana.token_file}"\n', "utf-8")
+    return path
+
+
+def test_the_command_pushes_says_what_it_did_and_has_nothing_to_do_again(
+    server: StrictGrafana, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dashboards", "push", "--config", str(file), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert server.writes() == []
+    assert "nothing was written" in shown
+    assert '+  "title": "前哨 Qianshao"' in shown
+    assert main(["dashboards", "push", "--config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert f"{len(server.dashboards) + len(server.rules) + 2} created" in shown
+    assert '"title"' not in shown
+    assert main(["dashboards", "push", "--config", str(file)]) == 0
+    assert f"{len(server.dashboards) + len(server.rules) + 2} unchanged" in capsys.readouterr().out
+
+
+def test_the_command_tells_failing_from_a_wrong_configuration(
+    server: StrictGrafana, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.mode = "errors"
+    assert main(["dashboards", "push", "--config", str(file)]) == 1
+    assert "database is locked" in capsys.readouterr().err
+    (tmp_path / "empty.toml").write_text("")
+    assert main(["dashboards", "push", "--config", str(tmp_path / "empty.toml")]) == 2
+    assert "grafana.url" in capsys.readouterr().err

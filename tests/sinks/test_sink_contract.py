@@ -6,17 +6,22 @@ import importlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from strict_grafana import ADMIN, StrictGrafana
 
 import sinks
+from qianshao.clock import MINUTE_MS
+from qianshao.config import Grafana
 from qianshao.errors import StoreError
+from sinks.annotations import Annotations
 from sinks.clickhouse import Store
 from sinks.files import JsonLines
+from sinks.grafana import GrafanaPort
 from sinks.push_queue import PushQueue
 
 
@@ -26,6 +31,8 @@ class Kind:
 
     open: Callable[[Path, Any], Any]
     read: Callable[[Path, Any], list[str]]
+    where: Callable[[Path], str] = str
+    """What a message calls the place behind the sink."""
 
 
 def read_files(folder: Path, make: Any) -> list[str]:
@@ -68,7 +75,37 @@ def read_queue(folder: Path, make: Any) -> list[str]:
         queue.close()
 
 
+GRAFANAS: dict[Path, StrictGrafana] = {}
+
+
+def grafana_of(folder: Path) -> StrictGrafana:
+    """The Grafana that stands for a folder, started with its first use."""
+    if folder not in GRAFANAS:
+        GRAFANAS[folder] = StrictGrafana()
+        GRAFANAS[folder].start()
+    return GRAFANAS[folder]
+
+
+@pytest.fixture(autouse=True)
+def grafanas() -> Iterator[None]:
+    """Stop what a test started."""
+    yield
+    while GRAFANAS:
+        GRAFANAS.popitem()[1].stop()
+
+
+def open_annotations(folder: Path, make: Any) -> Annotations:
+    token = folder / "grafana.token"
+    token.write_text(ADMIN)
+    return Annotations(GrafanaPort(Grafana(url=grafana_of(folder).url, token_file=str(token))), threaded=False)
+
+
+def read_annotations(folder: Path, make: Any) -> list[str]:
+    return [f"{note['tags'][1]}/{note['timeEnd']}" for note in grafana_of(folder).notes.values()]
+
+
 KINDS: dict[type, Kind] = {
+    Annotations: Kind(open_annotations, read_annotations, lambda folder: grafana_of(folder).url),
     JsonLines: Kind(lambda folder, make: JsonLines(folder, make.zone), read_files),
     Store: Kind(lambda folder, make: Store(folder / "store"), read_store),
     PushQueue: Kind(lambda folder, make: PushQueue(folder / "push.sqlite3", make.zone), read_queue),
@@ -95,7 +132,7 @@ contract = pytest.mark.parametrize("sink_class", SINKS, ids=lambda value: value.
 
 
 def test_every_sink_of_the_room_is_under_the_contract() -> None:
-    assert len(SINKS) == 3
+    assert len(SINKS) == 4
     assert set(SINKS) == set(KINDS)
 
 
@@ -112,6 +149,8 @@ def test_rows_are_kept_in_the_order_given(sink_class: type, tmp_path: Path, make
         assert held[6:12] == [f"pushes:p{step}{letter}/proposed" for step in range(3) for letter in "ba"]
     elif sink_class is PushQueue:
         assert held == [f"p{step}{letter}/proposed" for step in range(3) for letter in "ba"]
+    elif sink_class is Annotations:
+        assert held == [f"incident:{name}/{make.start + 10 * MINUTE_MS}" for name in ("i2", "i1")]
     else:
         events = [row for row in held if row.startswith("events:")]
         assert events == sorted(events)
@@ -179,4 +218,4 @@ def test_write_after_close_says_so_and_where(sink_class: type, tmp_path: Path, m
     sink.close()
     with pytest.raises(StoreError, match="is closed") as error:
         sink.write(make.outcomes()[0])
-    assert str(tmp_path) in str(error.value)
+    assert KINDS[sink_class].where(tmp_path) in str(error.value)
