@@ -145,6 +145,25 @@ def run(config: Path) -> None:
 
 @cli.command()
 @click.option("--config", required=True, type=PATH, help="Configuration (TOML); see qianshao.example.toml.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be done; change nothing.")
+def migrate(config: Path, dry_run: bool) -> None:
+    """Bring the tables of the store to this program's version; every start does so too."""
+    from qianshao.config import load_config
+    from sinks.clickhouse import open_store, pending_migrations
+
+    loaded = load_config(config)
+    place = Path(loaded.run.state) / "store"
+    steps = pending_migrations(loaded.clickhouse, place)
+    if not dry_run:
+        open_store(loaded.clickhouse, place).close()
+    for step in steps:
+        click.echo(f"{'pending' if dry_run else 'done'}: {step.version} {step.name}")
+    if not steps:
+        click.echo("nothing to do: the tables are of the newest version")
+
+
+@cli.command()
+@click.option("--config", required=True, type=PATH, help="Configuration (TOML); see qianshao.example.toml.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
 def doctor(config: Path, as_json: bool) -> None:
     """Look at everything that the service needs and name what is missing or wrong; exit 1 if anything is."""
@@ -160,6 +179,30 @@ def doctor(config: Path, as_json: bool) -> None:
         screen(stderr=False).print(diagnosis_table(found))
     if any(each.ok is False for each in found):
         raise SystemExit(1)
+
+
+@cli.group()
+def dashboards() -> None:
+    """Dashboards in Grafana."""
+
+
+@dashboards.command()
+@click.option("--config", required=True, type=PATH, help="Configuration (TOML); see qianshao.example.toml.")
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, line by line, and change nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what is changed line by line.")
+def push(config: Path, dry_run: bool, verbose: bool) -> None:
+    """Bring folder, data source, dashboards and alert rules to Grafana; what is right already is not written."""
+    from qianshao.app.changes import changes_table
+    from qianshao.app.terminal import screen
+    from qianshao.config import load_config
+    from sinks.dashboards import alert_rules
+    from sinks.dashboards import dashboards as generated
+    from sinks.grafana_push import push_dashboards
+
+    settings = load_config(config)
+    language = settings.grafana.language
+    changes = push_dashboards(settings, generated(language), alert_rules(language), dry_run=dry_run)
+    screen(stderr=False).print(changes_table(changes, dry_run=dry_run, diffs=dry_run or verbose))
 
 
 def print_json(document: object) -> None:
