@@ -111,9 +111,9 @@ def _serve(show: Console, report: Rehearsal) -> None:
     try:
         reader = Archive(store, report.order.config.service.zone, lambda: report.watermark, finished=True)
         app = console_app(reader, leads=report.leads, host=settings.host)
-        show.print(Text(f"页面 {address(listener)} （按 Ctrl-C 结束）", style="bold"))
-        with serve_queries(store, report.order.config.clickhouse) as queries, _stopped_by_signals():
+        with _stopped_by_signals(), serve_queries(store, report.order.config.clickhouse) as queries:
             show.print(Text(f"查询端口 {queries} （只读，ClickHouse 的 HTTP 接口，Grafana 可直接接入）"))
+            show.print(Text(f"页面 {address(listener)} （按 Ctrl-C 结束）", style="bold"))
             serve(app, listener)
     finally:
         listener.close()

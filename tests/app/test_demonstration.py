@@ -36,6 +36,9 @@ def test_the_demo_shows_cards_then_serves_the_page_until_ctrl_c_and_leaves_nothi
                 break
         address = re.search(r"http://\S+?/", said[-1])
         assert address is not None, said
+        queries = re.search(r"^查询端口 (http://\S+?/)", said[-2])
+        assert queries is not None, said
+        counted = httpx.post(queries[1], content="SELECT count() FROM counted_events", timeout=30).text
         status = httpx.get(f"{address[0]}api/status", timeout=30).json()
         page = httpx.get(address[0], timeout=30).text
         incidents = httpx.get(f"{address[0]}api/incidents", timeout=30).json()["incidents"]
@@ -55,6 +58,7 @@ def test_the_demo_shows_cards_then_serves_the_page_until_ctrl_c_and_leaves_nothi
     assert re.search(r"读入 [\d,]+ 条 = 计入", text)
     assert "一条也没有发送" in text
     assert status["accounting"]["read"] > 10_000
+    assert int(counted) == status["accounting"]["counted"]
     assert any("智能门锁" in incident["title"] for incident in incidents)
     assert incidents[0]["title"].partition("：已影响")[0] in page
     for incident in incidents:
