@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from clickhouse_server import PASSWORD, Front, new_database
 
 from qianshao.clock import MINUTE_MS
 from qianshao.config import CLICKHOUSE_VARIABLE, ClickHouse
@@ -24,46 +20,7 @@ from sinks.clickhouse import Store, open_store, pending_migrations
 from sinks.clickhouse_schema import KEPT_FOR_A_WHILE, MIGRATIONS
 from sinks.examination import examine
 
-FRONT = Path(__file__).with_name("clickhouse_front.py")
-PASSWORD = "front-secret"
 NOWHERE = Path("/nonexistent/never-used")
-
-names = (f"qianshao_test_{os.getpid()}_{number}" for number in itertools.count())
-
-
-class Front:
-    """The server of these tests: can be stopped and started again on the same folder and port."""
-
-    def __init__(self, folder: Path, version: str = "") -> None:
-        self.folder = folder
-        self.version = version
-        self.port = "0"
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(FRONT), str(self.folder), self.port, self.version],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )
-        assert self.process.stdout is not None
-        self.port = self.process.stdout.readline().strip()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    @property
-    def config(self) -> ClickHouse:
-        return ClickHouse(url=f"http://127.0.0.1:{self.port}", database=next(names))
-
-    def inserts(self) -> list[dict[str, str]]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/seen") as answer:
-            seen: list[dict[str, str]] = json.load(answer)
-        return seen
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +34,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 def config(front: Front, monkeypatch: pytest.MonkeyPatch) -> ClickHouse:
     """A new database on a real server where QIANSHAO_CLICKHOUSE_URL names one, else on ours."""
     if url := os.environ.get("QIANSHAO_CLICKHOUSE_URL"):
-        return ClickHouse(url=url, database=next(names), user=os.environ.get("QIANSHAO_CLICKHOUSE_USER", "default"))
+        return ClickHouse(url=url, database=new_database(), user=os.environ.get("QIANSHAO_CLICKHOUSE_USER", "default"))
     monkeypatch.setenv(CLICKHOUSE_VARIABLE, PASSWORD)
     return front.config
 

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clickhouse_server import PASSWORD, Front
 from strict_grafana import ADMIN, StrictGrafana
 
 import sinks
 from qianshao.clock import MINUTE_MS
-from qianshao.config import Grafana
+from qianshao.config import CLICKHOUSE_VARIABLE, ClickHouse, Grafana
 from qianshao.errors import StoreError
 from sinks.annotations import Annotations
-from sinks.clickhouse import Store
+from sinks.clickhouse import Store, open_store
 from sinks.files import JsonLines
 from sinks.grafana import GrafanaPort
 from sinks.push_queue import PushQueue
@@ -48,8 +49,45 @@ def read_files(folder: Path, make: Any) -> list[str]:
     return rows
 
 
+class StoreOnServer(Store):
+    """The same sink with the other engine behind it."""
+
+
+DATABASES: dict[Path, ClickHouse] = {}
+FRONTS: list[Front] = []
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CLICKHOUSE_VARIABLE, PASSWORD)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fronts() -> Iterator[None]:
+    """Stop the server that the first test of a `StoreOnServer` started."""
+    yield
+    while FRONTS:
+        FRONTS.pop().stop()
+
+
+def database_of(folder: Path) -> ClickHouse:
+    """The database that stands for a folder."""
+    if not FRONTS:
+        FRONTS.append(Front(folder / "front"))
+    if folder not in DATABASES:
+        DATABASES[folder] = FRONTS[0].config
+    return DATABASES[folder]
+
+
+def read_server(folder: Path, make: Any) -> list[str]:
+    return rows_of(open_store(database_of(folder), folder))
+
+
 def read_store(folder: Path, make: Any) -> list[str]:
-    store = Store(folder / "store")
+    return rows_of(Store(folder / "store"))
+
+
+def rows_of(store: Store) -> list[str]:
     try:
         rows = []
         for table, key in (
@@ -108,6 +146,11 @@ KINDS: dict[type, Kind] = {
     Annotations: Kind(open_annotations, read_annotations, lambda folder: grafana_of(folder).url),
     JsonLines: Kind(lambda folder, make: JsonLines(folder, make.zone), read_files),
     Store: Kind(lambda folder, make: Store(folder / "store"), read_store),
+    StoreOnServer: Kind(
+        lambda folder, make: open_store(database_of(folder), folder),
+        read_server,
+        lambda folder: database_of(folder).database,
+    ),
     PushQueue: Kind(lambda folder, make: PushQueue(folder / "push.sqlite3", make.zone), read_queue),
 }
 
@@ -128,12 +171,12 @@ def every_sink() -> list[type]:
 
 
 SINKS = every_sink()
-contract = pytest.mark.parametrize("sink_class", SINKS, ids=lambda value: value.__name__)
+contract = pytest.mark.parametrize("sink_class", [*SINKS, StoreOnServer], ids=lambda value: value.__name__)
 
 
 def test_every_sink_of_the_room_is_under_the_contract() -> None:
     assert len(SINKS) == 4
-    assert set(SINKS) == set(KINDS)
+    assert {*SINKS, StoreOnServer} == set(KINDS)
 
 
 @contract
@@ -195,7 +238,7 @@ def test_what_was_flushed_is_there_before_close(sink_class: type, tmp_path: Path
     sink = kind.open(tmp_path, make)
     sink.write(make.outcomes()[0])
     sink.flush()
-    if sink_class is Store:
+    if issubclass(sink_class, Store):
         assert sink._engine.select("SELECT count() FROM events FINAL") == [(5,)]
     else:
         assert kind.read(tmp_path, make)
