@@ -30,6 +30,8 @@ _DATASOURCE: Json = {
                 "secure": False,
                 "username": "$QIANSHAO_CLICKHOUSE_READER",
                 "defaultDatabase": "$QIANSHAO_CLICKHOUSE_DATABASE",
+                # Seconds, as text. The plugin asks the server for a little more: a reader may have ten.
+                "queryTimeout": "5",
             },
             "secureJsonData": {"password": "$QIANSHAO_CLICKHOUSE_READER_PASSWORD"},
         }

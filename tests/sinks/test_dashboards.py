@@ -191,21 +191,27 @@ def test_the_evidence_of_an_incident_is_its_records(store: Store) -> None:
 def test_no_chosen_value_can_change_a_query(store: Store, dashboard: Dashboard) -> None:
     before = store.select("SELECT count() FROM rollups")
     values: Values = {each.name: list(NASTY) if each.several else "'; --\\" for each in dashboard.variables}
-    for title, sql in queries(dashboard, "zh"):
+    for panel in dashboard.panels:
+        sql = query(panel, "zh")
         answer = ask(store, sql, values)
-        numbers = [value for row in answer["data"] for value in row if isinstance(value, float | int) and value]
-        unfiltered = " IN (${" not in sql and "${" not in sql
-        assert unfiltered or numbers in ([], [0.0]) or "情绪" in title or "新代码" in title, title
+        if panel.shape == "table":
+            assert "percentencode" in sql
+            assert answer["data"] == [], panel.title.zh
     assert store.select("SELECT count() FROM rollups") == before
 
 
+LETTERS = st.one_of(
+    st.sampled_from(",%{}'\\\"$&+ 门"), st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1), min_size=1))
+@given(st.lists(st.text(LETTERS, min_size=1, max_size=12), min_size=1, max_size=4))
 def test_a_value_arrives_as_it_was_chosen(store: Store, values: list[str]) -> None:
-    offered = [str(store.select(f"SELECT {option('{value:String}')}", {"value": value})[0][0]) for value in values[:4]]
+    offered = [str(store.select(f"SELECT {option('{value:String}')}", {"value": value})[0][0]) for value in values]
     arguments: dict[str, Any] = {"start_ms": 0, "end_ms": 1, "interval_seconds": 1}
     several = expand(f"SELECT {chosen('v')}", variables={"v": offered}, **arguments)
-    assert store.select(several) == [(values[:4],)]
+    assert store.select(several) == [(values,)]
     single = expand(f"SELECT {one('v')}", variables={"v": offered[0]}, **arguments)
     assert store.select(single) == [(values[0],)]
 
