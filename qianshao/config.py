@@ -215,7 +215,7 @@ def pseudonym_key(config: Config) -> tuple[bytes, bool]:
         return DEMONSTRATION_KEY, True
     if len(key) < 16:
         raise ConfigError(f"{origin}: holds {len(key)} bytes; a pseudonym key needs at least 16 random bytes")
-    return key, False
+    return key, key == DEMONSTRATION_KEY
 
 
 KAFKA_VARIABLE = "QIANSHAO_KAFKA_PASSWORD"

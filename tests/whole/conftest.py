@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -19,6 +20,8 @@ from flows.sources.world.setting import Plan, Setting
 from qianshao.app import rehearsal
 from qianshao.app.rehearsal import Observe, Rehearsal
 from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Pipeline
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 Whole = Callable[..., Rehearsal]
 

@@ -297,7 +297,7 @@ def remains(planted: tuple[Path, list[Record]], tmp_path_factory: pytest.TempPat
         for (table,) in tables:
             texts[f"table {table}"] = "\n".join(map(str, store.select(f"SELECT * FROM {table}")))
         now = max(from_rfc3339(change.at) for change in changes)
-        texts |= asyncio.run(page_texts(Archive(store, Config().service.zone, now), changes))
+        texts |= asyncio.run(page_texts(Archive(store, Config().service.zone, lambda: now, finished=True), changes))
     finally:
         store.close()
     texts = {name: html.unescape(ESCAPE.sub(lambda code: chr(int(code[1], 16)), text)) for name, text in texts.items()}

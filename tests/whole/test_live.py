@@ -1,0 +1,101 @@
+"""The running service says what a replay of the same records says, however often it is killed, and obeys people."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from tests_live import REORDER_SECONDS, configuration, consume, decided, early, live_until, produce
+
+from flows.live import StateFolder
+from qianshao.app.rehearsal import Rehearsal
+from qianshao.config import Config, Service
+from qianshao.errors import ConfigError, StoreError
+
+SERVICE = Path(__file__).with_name("live_service.py")
+
+
+@pytest.fixture(scope="module")
+def replayed(world: list[bytes], write: Callable[..., Path], module_whole: Callable[..., Rehearsal]) -> Rehearsal:
+    """The same records as one file."""
+    return module_whole([write("live.jsonl", world)], config=Config(service=Service(reorder_seconds=REORDER_SECONDS)))
+
+
+def start(config: Path, out: Path, records: int, until: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(SERVICE), str(config), str(out), str(records), str(until)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(SERVICE.parents[2])},
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said.decode()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_killed_again_and_again_tells_everybody_what_a_replay_says_and_once(
+    kafka: Any, world: list[bytes], replayed: Rehearsal, tmp_path: Path, workers: int
+) -> None:
+    kafka = msgspec.structs.replace(kafka, idle_seconds=2)
+    records, until = produce(kafka, world), live_until(replayed)
+    config, out = configuration(tmp_path, kafka, workers=workers), tmp_path / "out"
+    moments = Random(workers)
+    for _ in range(3):
+        process = start(config, out, records, until)
+        try:
+            process.wait(moments.uniform(2.0, 4.0))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+    # One more record, so that the last of them has something to decide even if another had decided everything.
+    later = {"id": "later", "kind": "chat", "ts": replayed.watermark + 60_000, "role": "customer", "text": "你好"}
+    produce(kafka, [msgspec.json.encode(later)])
+    finish(start(config, out, records + 1, until))
+
+    incidents = decided(replayed, "incidents.jsonl", until)
+    assert any(b'"change":"opened"' in line for line in incidents)
+    assert (out / "incidents.jsonl").read_bytes().splitlines()[: len(incidents)] == incidents
+    pushes = (out / "pushes.jsonl").read_bytes().splitlines()
+    assert sorted(early(pushes, until)) == sorted(decided(replayed, "pushes.jsonl", until))
+    for topic, name in ((kafka.incidents, "incidents"), (kafka.pushes, "pushes"), (kafka.trends, "trends")):
+        told = consume(kafka, topic)
+        assert set(Counter(identity for identity, _ in told).values()) <= {1}, topic
+        assert sorted(value for _, value in told) == sorted((out / f"{name}.jsonl").read_bytes().splitlines()), topic
+
+
+def test_two_services_do_not_share_a_state_folder(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state", 4)
+    with pytest.raises(StoreError, match=r"run\.state .*: another process runs on it"):
+        StateFolder(tmp_path / "state", 4)
+    state.close()
+    StateFolder(tmp_path / "state", 4).close()
+
+
+def test_a_state_cut_into_other_shards_is_refused(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state", 4)
+    state.begin(b"{}", b"{}")
+    state.close()
+    with pytest.raises(ConfigError, match=r"pipeline\.shards: is 8, but the state in .* was made with 4"):
+        StateFolder(tmp_path / "state", 8)
+
+
+def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o755)
+    StateFolder(folder, 4).close()
+    assert folder.stat().st_mode & 0o777 == 0o700
