@@ -244,6 +244,13 @@ class StrictGrafana:
             self._thread.join(10)
             self._server = self._thread = None
 
+    def reset(self) -> None:
+        """Be as new, and listen."""
+        new = StrictGrafana(port=self.port, _server=self._server, _thread=self._thread)
+        self.__dict__.update(vars(new))
+        if self._server is None:
+            self.start()
+
     def new_id(self) -> int:
         self.last_id += 1
         return self.last_id

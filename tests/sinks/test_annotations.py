@@ -17,7 +17,7 @@ from strict_grafana import ADMIN, ADMIN_PERMISSIONS, StrictGrafana
 
 from qianshao.clock import from_rfc3339
 from qianshao.config import Grafana
-from qianshao.errors import StoreError
+from qianshao.errors import StoreError, UnavailableError
 from qianshao.incident import IncidentChange
 from qianshao.outcome import Outcome
 from sinks.annotations import Annotations
@@ -39,17 +39,9 @@ def running() -> Iterator[StrictGrafana]:
 
 @pytest.fixture
 def server(running: StrictGrafana) -> Iterator[StrictGrafana]:
-    clean(running)
+    running.reset()
     yield running
-    running.mode = "up"
     gc.collect()
-
-
-def clean(server: StrictGrafana) -> None:
-    server.mode = "up"
-    server.tokens[ADMIN] = ADMIN_PERMISSIONS
-    server.notes.clear()
-    server.requests.clear()
 
 
 @pytest.fixture
@@ -337,6 +329,40 @@ def test_what_waits_is_bounded_and_what_was_let_go_can_be_told_again(
     assert "incident:i0" in {note["tags"][1] for note in server.notes.values()}
 
 
+def test_an_incident_that_was_let_go_after_a_newer_state_can_be_told_again(
+    server: StrictGrafana, port: Callable[[], GrafanaPort], change: Callable[..., IncidentChange]
+) -> None:
+    sink = Annotations(port(), threaded=False, maximum_waiting=2)
+    newer = change(2, 9, name="i0")
+    sink.write(outcome(change(1, 5, "opened", name="i0"), change(1, 5, "opened"), newer))
+    sink.write(outcome(change(1, 5, "opened", name="i2")))
+    sink.flush()
+    assert sink.health().lost == 1
+    sink.reconcile([newer])
+    sink.close()
+    assert len(server.notes) == 3
+
+
+def test_a_newer_state_that_arrives_while_an_older_one_fails_is_the_one_that_is_kept(
+    server: StrictGrafana,
+    sink: Annotations,
+    clock: Clock,
+    change: Callable[..., IncidentChange],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def overtaken(self: GrafanaPort, tags: Any) -> list[Any]:
+        sink.write(outcome(change(2, 30, "resolved")))
+        raise UnavailableError("away")
+
+    sink.write(outcome(change(1, 5, "opened")))
+    with monkeypatch.context() as patched:
+        patched.setattr(GrafanaPort, "annotations", overtaken)
+        sink.flush()
+    clock.now += 10
+    sink.flush()
+    assert "resolved" in only(server)["tags"]
+
+
 def test_a_closed_sink_says_so(
     server: StrictGrafana, port: Callable[[], GrafanaPort], change: Callable[..., IncidentChange]
 ) -> None:
@@ -408,7 +434,7 @@ def test_any_order_of_states_restarts_and_outages_ends_with_one_region_of_the_ne
     change: Callable[..., IncidentChange],
     data: st.DataObject,
 ) -> None:
-    clean(server)
+    server.reset()
     kinds = ["opened", "updated", "acknowledged", "resolved", "reopened"]
     history = {
         name: [
