@@ -114,6 +114,45 @@ _SAFE_OTHERS = frozenset(
 )
 """Lower-case names of harmless functions that stand in no such category, or in none at all."""
 
+_KNOWN_NODES = frozenset(
+    {
+        "ArrayJoin",
+        "Asterisk",
+        "ColumnsApplyTransformer",
+        "ColumnsExceptTransformer",
+        "ColumnsListMatcher",
+        "ColumnsRegexpMatcher",
+        "ColumnsReplaceTransformer",
+        "ColumnsReplaceTransformerReplacement",
+        "ColumnsTransformerList",
+        "ExpressionList",
+        "Function",
+        "Identifier",
+        "InterpolateElement",
+        "Literal",
+        "OrderByElement",
+        "QualifiedAsterisk",
+        "QualifiedColumnsListMatcher",
+        "QualifiedColumnsRegexpMatcher",
+        "QueryParameter",
+        "SampleRatio",
+        "SelectIntersectExceptQuery",
+        "SelectQuery",
+        "SelectWithUnionQuery",
+        "ShowTablesQuery",
+        "Subquery",
+        "TableExpression",
+        "TableIdentifier",
+        "TableJoin",
+        "TablesInSelectQuery",
+        "TablesInSelectQueryElement",
+        "WindowDefinition",
+        "WindowListElement",
+        "WithElement",
+    }
+)
+"""Kinds of nodes whose every name of a function or table is looked at; of any other kind it is not known."""
+
 _SAFE_TABLE_FUNCTIONS = frozenset({"numbers", "numbers_mt", "generateseries", "generate_series", "zeros", "values"})
 
 _SYSTEM_TABLES = frozenset(
@@ -222,12 +261,16 @@ class Rules:
         kind = node.get("type")
         if kind == "SetQuery":
             raise _refusal(READONLY, "SETTINGS cannot be changed here; leave the clause out")
+        if kind is not None and kind not in _KNOWN_NODES:
+            raise _refusal(ACCESS_DENIED, f"a {kind} is not known here")
         if kind == "TableIdentifier":
             self._check_table([str(part) for part in cast("list[object]", node.get("name_parts", [node["name"]]))])
         if kind == "QueryParameter" and node.get("param_type") == "Identifier":
             raise _refusal(ACCESS_DENIED, "a parameter cannot name a table or column here")
         if kind == "Function":
             self._check_function(node, role)
+        if kind == "ColumnsApplyTransformer" and "func_name" in node:
+            self._check_name(str(node["func_name"]))
 
     def _check_function(self, node: Tree, role: str) -> None:
         name = str(node["name"]).lower()
@@ -241,6 +284,11 @@ class Rules:
             arguments = cast("list[Tree]", cast("Tree", node["arguments"]).get("children", []))
             if len(arguments) == 2 and arguments[1].get("type") == "Identifier":
                 self._check_table(str(arguments[1]["name"]).split("."))
+
+    def _check_name(self, name: str, *, table: bool = False) -> None:
+        name = name.lower()
+        if not (name in _SAFE_TABLE_FUNCTIONS if table else self._computes(name)):
+            raise _refusal(ACCESS_DENIED, f"the function {name} is not allowed here: it may do more than compute")
 
     def _computes(self, name: str) -> bool:
         """Whether this is a function that only computes; an aggregate may carry any combinators."""

@@ -132,6 +132,11 @@ def test_an_error_has_clickhouses_words_and_code(client: Client, address: str) -
         "SELECT * FROM view(SELECT * FROM file('{secret}'))",
         "SELECT 1 UNION ALL SELECT * FROM file('{secret}')",
         "SELECT arrayMap(x -> file('{secret}'), [1])",
+        "SELECT * APPLY(file) FROM (SELECT '{secret}')",
+        "SELECT COLUMNS('.*') APPLY(x -> file(x)) FROM (SELECT '{secret}')",
+        "SELECT * REPLACE(file('{secret}') AS a) FROM (SELECT '' AS a)",
+        "SELECT 1 ORDER BY file('{secret}')",
+        "SHOW TABLES INTO OUTFILE '{secret}.out'",
         "DESCRIBE TABLE file('{secret}')",
         "DESC url('http://127.0.0.1:1/')",
         "EXPLAIN SELECT * FROM file('{secret}')",
@@ -167,6 +172,29 @@ def test_the_engine_itself_would_refuse_what_the_rules_let_through(store: Store)
     for statement in ("SET readonly = 0", "DROP TABLE events", "SELECT 1 FROM file('/etc/hostname', 'LineAsString')"):
         with pytest.raises(DatabaseError, match="READONLY"):
             reader.command(statement)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT *, t.*, COLUMNS('a'), * EXCEPT(a), * REPLACE(1 AS a), * APPLY(toString) FROM (SELECT 1 AS a, 2 AS b) AS t",
+        "SELECT 1 UNION ALL SELECT 2 INTERSECT SELECT 2",
+        "WITH x AS (SELECT 1 AS n), 2 AS y SELECT n + y FROM x WHERE n IN (SELECT n FROM x)",
+        "SELECT sumIf(n, n > 1), quantilesIf(0.5, 0.9)(n, 1), uniqExactArray([n]) FROM (SELECT 3 AS n)",
+        "SELECT n, sum(n) OVER w FROM (SELECT number AS n FROM numbers(3)) WINDOW w AS (ORDER BY n)",
+        "SELECT toStartOfInterval(bin_start, INTERVAL 5 minute) AS time, sum(customers) FROM volumes "
+        "WHERE measure = 'contacts' AND level = '' AND bin_start >= fromUnixTimestamp64Milli(1) GROUP BY time "
+        "ORDER BY time WITH FILL STEP INTERVAL 1 DAY",
+        "SELECT CASE WHEN 1 THEN 2 END, [1, 2][1], (1, 2).1, 1 BETWEEN 0 AND 2, 'a' LIKE '%', EXISTS(SELECT 1)",
+        "SELECT e FROM counted_events AS c ARRAY JOIN terms AS e LEFT JOIN incident_changes AS i ON c.id = i.incident",
+        "SHOW TABLES FROM default LIKE 'e%'",
+        "DESCRIBE TABLE `events`",
+        "SELECT name, type FROM system.columns WHERE table = 'events'",
+    ],
+)
+def test_what_boards_ask_is_answered(sql: str, address: str) -> None:
+    answer = httpx.post(address, content=sql)
+    assert answer.status_code == 200, answer.text
 
 
 def test_a_result_that_is_too_large_is_refused_and_leaves_nothing_for_the_next_reader(address: str) -> None:
