@@ -35,7 +35,9 @@ def listen(host: str, port: int, *, search: bool, key: str = "console.port") -> 
     """
     ports = range(port, min(port + SEARCHED_PORTS, 65536)) if search and port else (port,)
     for candidate in ports:
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Named, because asyncio switches the delay of small answers off only for sockets that say they are TCP.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
