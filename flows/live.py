@@ -70,6 +70,12 @@ class StateFolder:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             # The engine reads its snapshots back as objects, so nobody else may put one there.
+            strangers = [each for each in (path, *path.rglob("*")) if each.lstat().st_uid != os.geteuid()]
+            if strangers:
+                raise ConfigError(
+                    f"run.state {path}: {strangers[0]} belongs to another user, who could run code through it; "
+                    "name a folder of your own"
+                )
             path.chmod(0o700)
             self._lock = (path / "lock").open("a")
         except OSError as error:

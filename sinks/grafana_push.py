@@ -256,6 +256,8 @@ def _plan_source(port: GrafanaPort, config: Config) -> _Step:
             "secure": grafana.clickhouse_secure,
             "username": grafana.clickhouse_user,
             "defaultDatabase": config.clickhouse.database,
+            # What the plugin sends to the server is this and five seconds more; deploy/clickhouse/users.sql allows ten.
+            "queryTimeout": "5",
             # Grafana never gives a password back: this mark tells whether it still is the one that was sent.
             "qianshaoPasswordMark": port.fingerprint(password or ""),
         },

@@ -99,3 +99,12 @@ def test_the_state_folder_is_its_owners_alone(tmp_path: Path) -> None:
     folder.mkdir(mode=0o755)
     StateFolder(folder, 4).close()
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_state_folder_that_somebody_else_may_have_filled_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    StateFolder(tmp_path / "state", 4).close()
+    monkeypatch.setattr("os.geteuid", lambda: 54_321)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        StateFolder(tmp_path / "state", 4)
