@@ -177,7 +177,8 @@ def test_the_engine_itself_would_refuse_what_the_rules_let_through(store: Store)
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT *, t.*, COLUMNS('a'), * EXCEPT(a), * REPLACE(1 AS a), * APPLY(toString) FROM (SELECT 1 AS a, 2 AS b) AS t",
+        "SELECT *, t.*, COLUMNS('a'), * EXCEPT(a), * REPLACE(1 AS a), * APPLY(toString) "
+        "FROM (SELECT 1 AS a, 2 AS b) AS t",
         "SELECT 1 UNION ALL SELECT 2 INTERSECT SELECT 2",
         "WITH x AS (SELECT 1 AS n), 2 AS y SELECT n + y FROM x WHERE n IN (SELECT n FROM x)",
         "SELECT sumIf(n, n > 1), quantilesIf(0.5, 0.9)(n, 1), uniqExactArray([n]) FROM (SELECT 3 AS n)",
