@@ -178,7 +178,7 @@ def doctor(config: Path, as_json: bool) -> None:
     else:
         screen(stderr=False).print(diagnosis_table(found))
     if any(each.ok is False for each in found):
-        raise SystemExit(1)
+        click.get_current_context().exit(1)
 
 
 @cli.group()
