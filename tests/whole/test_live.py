@@ -16,10 +16,11 @@ import msgspec
 import pytest
 from tests_live import REORDER_SECONDS, configuration, consume, decided, early, live_until, produce
 
-from flows.live import StateFolder
+from flows.live import StateFolder, run_live
 from qianshao.app.rehearsal import Rehearsal
-from qianshao.config import Config, Service
-from qianshao.errors import ConfigError, StoreError
+from qianshao.config import Config, Service, load_config
+from qianshao.errors import ConfigError, StoreError, UnavailableError
+from qianshao.outcome import Outcome
 
 SERVICE = Path(__file__).with_name("live_service.py")
 
@@ -76,6 +77,80 @@ def test_a_service_killed_again_and_again_tells_everybody_what_a_replay_says_and
         told = consume(kafka, topic)
         assert set(Counter(identity for identity, _ in told).values()) <= {1}, topic
         assert sorted(value for _, value in told) == sorted((out / f"{name}.jsonl").read_bytes().splitlines()), topic
+
+
+class ComingAndGoing:
+    """A store that does not answer for a while, twice, and then takes what it is given."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.waiting: list[str] = []
+        self.kept: list[str] = []
+
+    def _answer(self) -> None:
+        self.calls += 1
+        if self.calls in (2, 3, 6):
+            raise UnavailableError("store: does not answer; start it")
+
+    def write(self, outcome: Outcome) -> None:
+        self._answer()
+        self.waiting += [event.id for event in outcome.counted]
+
+    def flush(self) -> None:
+        self._answer()
+        self.kept += self.waiting
+        self.waiting = []
+
+    def close(self) -> None:
+        self.kept += self.waiting
+        self.waiting = []
+
+
+def test_a_store_that_is_away_for_a_while_holds_the_service_up_and_loses_nothing(
+    kafka: Any, world: list[bytes], replayed: Rehearsal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka = msgspec.structs.replace(kafka, idle_seconds=2)
+    records, until = produce(kafka, world), live_until(replayed)
+    config = load_config(configuration(tmp_path, kafka))
+    state = StateFolder(tmp_path / "state", config.pipeline.shards)
+    store = ComingAndGoing()
+    stops: list[Callable[[], None]] = []
+    counted = 0
+
+    def observe(outcome: Outcome) -> None:
+        nonlocal counted
+        counted += len(outcome.counted)
+        if outcome.watermark >= until and sum(tally.read for tally in outcome.tallies) == records:
+            stops[0]()
+
+    with caplog.at_level("WARNING", "qianshao.live"):
+        run_live(config, state, [store], observe=observe, started=stops.append)
+    state.close()
+    assert caplog.text.count("store: does not answer; start it; trying again") == 3
+    assert len(store.kept) == len(set(store.kept)) == counted > 0
+
+
+def test_what_a_store_refuses_for_good_ends_the_service_and_is_read_again(
+    kafka: Any, world: list[bytes], replayed: Rehearsal, tmp_path: Path
+) -> None:
+    kafka = msgspec.structs.replace(kafka, idle_seconds=2)
+    records, until = produce(kafka, world), live_until(replayed)
+    path = configuration(tmp_path, kafka)
+    config = load_config(path)
+
+    class Broken(ComingAndGoing):
+        def write(self, outcome: Outcome) -> None:
+            if outcome.incidents:
+                raise StoreError("store: the disk is full; free space")
+
+    state = StateFolder(tmp_path / "state", config.pipeline.shards)
+    with pytest.raises(StoreError, match="the disk is full"):
+        run_live(config, state, [Broken()])
+    state.close()
+    out = tmp_path / "out"
+    finish(start(path, out, records, until))
+    incidents = decided(replayed, "incidents.jsonl", until)
+    assert (out / "incidents.jsonl").read_bytes().splitlines()[: len(incidents)] == incidents
 
 
 def test_two_services_do_not_share_a_state_folder(tmp_path: Path) -> None:
