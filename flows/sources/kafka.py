@@ -24,6 +24,12 @@ BEAT_SECONDS = 1.0
 ACTIONS_IDLE_SECONDS = 1
 """People's decisions are rare and wait for nobody, so their topic must never hold up the clock for long."""
 
+STALLED_TIMES = 4
+"""A partition that has not been read to its end, and yet brings nothing, is waited for so many times longer."""
+
+AWAY_SECONDS = 2.0
+"""Whoever was not asked for so long, because a store was away or a model was loading, knows nothing about silence."""
+
 WAIT_SECONDS = 0.05
 """How long a call waits for records when there are none."""
 
@@ -151,6 +157,7 @@ class KafkaReader:
         """Beats that are journalled and not given out yet: the partition, and the time it has reached."""
         self._discovered = 0.0
         self._beaten = 0.0
+        self._asked = 0.0
         self._missing: set[str] = set()
         self._silent = False
         self._closed = False
@@ -192,6 +199,10 @@ class KafkaReader:
     def next(self, newest: int | None) -> RawBatch | None:
         """Read one batch, None if nothing is there now; `newest` is the largest event time that the flow knows."""
         now = self._monotonic()
+        if now - self._asked >= AWAY_SECONDS:
+            for partition in self._partitions:
+                partition.at_end, partition.last_record = False, now
+        self._asked = now
         if now - self._discovered >= self._discover_seconds:
             self._discover(fresh=False)
         if not self._due and now - self._beaten >= BEAT_SECONDS:
@@ -380,7 +391,8 @@ class KafkaReader:
         if ready is None or ready.must_beat():
             return ready
         for each in self._partitions:
-            awaited = not each.fetched and not each.at_end and now - each.last_record < self._settings.idle_seconds
+            patience = STALLED_TIMES * self._settings.idle_seconds
+            awaited = not each.fetched and not each.at_end and now - each.last_record < patience
             if awaited and each.time < ready.time:
                 return None
         return ready
@@ -436,10 +448,12 @@ class KafkaReader:
         beats: list[tuple[_Partition, Beat]] = []
         for partition in self._partitions:
             patience = ACTIONS_IDLE_SECONDS if partition.actions else self._settings.idle_seconds
-            quiet = not partition.fetched and not partition.again and now - partition.last_record >= patience
-            if not quiet:
+            if partition.fetched or partition.again:
                 continue
             self._look_for_end(partition, partition.next)
+            waited = now - partition.last_record
+            if waited < (patience if partition.at_end else STALLED_TIMES * self._settings.idle_seconds):
+                continue
             if not partition.at_end and not partition.stalled:
                 partition.stalled = True
                 log.warning("%s: its broker sends nothing; not waiting for it any longer", partition.name)

@@ -215,6 +215,28 @@ def test_a_partition_with_nothing_to_read_lets_time_pass_after_its_patience(
         assert NOON + 1_000_000 <= clock <= NOON + (hands.seconds - mine) * 1_000, name
 
 
+def test_whoever_was_not_asked_for_a_while_knows_nothing_about_silence(
+    kafka: Kafka, open_reader: Open, hands: Hands
+) -> None:
+    chat = kafka.events[0]
+    produce(kafka, [(chat, 0, line(1, NOON + 1_000_000))])
+    reader = open_reader()
+    read(reader, 1)
+    idle_beats(reader, hands, NOON + 1_000_000, 12)
+    # A store was away for ten minutes; meanwhile somebody wrote.
+    produce(kafka, [(chat, 0, line(2, NOON + 1_200_000))])
+    hands.seconds += 600
+    said = []
+    for _ in range(CALLS):
+        batch = reader.next(NOON + 1_000_000)
+        if batch is not None and batch.source == f"{chat}/0":
+            said.append((batch.clock, batch.lines))
+            if batch.lines:
+                break
+        hands.seconds += 0.1
+    assert said == [(None, [line(2, NOON + 1_200_000)])]
+
+
 def test_time_does_not_leap_to_today_while_an_old_world_is_read(kafka: Kafka, open_reader: Open, hands: Hands) -> None:
     produce(kafka, [(kafka.events[0], 0, line(1, NOON - 300 * DAY))])
     reader = open_reader()

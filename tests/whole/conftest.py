@@ -21,7 +21,7 @@ from qianshao.app import rehearsal
 from qianshao.app.rehearsal import Observe, Rehearsal
 from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Pipeline
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "sinks")]
 
 Whole = Callable[..., Rehearsal]
 

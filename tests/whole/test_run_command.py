@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any
 import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from strict_grafana import ADMIN, StrictGrafana
 from tests_live import REORDER_SECONDS, configuration, consume, decided, live_until, produce
 
 from qianshao.app.rehearsal import Rehearsal
-from qianshao.clock import to_rfc3339
-from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Service
+from qianshao.clock import from_rfc3339, to_rfc3339
+from qianshao.config import GRAFANA_VARIABLE, KEY_ENVIRONMENT_VARIABLE, Config, Service
 from replay_data import world_path
 from sinks import queries
 from sinks.clickhouse import Store
@@ -56,7 +58,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
-                env={**os.environ, KEY_ENVIRONMENT_VARIABLE: KEY},
+                env={**os.environ, KEY_ENVIRONMENT_VARIABLE: KEY, GRAFANA_VARIABLE: ADMIN},
             )
 
     @property
@@ -67,6 +69,13 @@ class Running:
         found = re.search(before + r" (http://127\.0\.0\.1:\d+/)", self.said)
         assert found is not None, self.said
         return found[1]
+
+    def address_when_ready(self, before: str) -> str:
+        deadline = time.monotonic() + SECONDS
+        while before not in self.said:
+            assert time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.said
+        return self.address(before)
 
     def get(self, url: str) -> Any:
         with urllib.request.urlopen(url, timeout=20) as answer:
@@ -113,12 +122,35 @@ class Listener:
         self._consumer.close()
 
 
+@pytest.fixture
+def grafana() -> Iterator[StrictGrafana]:
+    server = StrictGrafana()
+    server.start()
+    yield server
+    server.stop()
+
+
+def regions(grafana: StrictGrafana) -> dict[str, tuple[int, int]]:
+    """Incident → start and end of its region; a second region of one incident fails."""
+    found: dict[str, tuple[int, int]] = {}
+    for note in grafana.notes.values():
+        (incident,) = [tag.removeprefix("incident:") for tag in note["tags"] if tag.startswith("incident:")]
+        assert incident not in found, "an incident has two regions"
+        found[incident] = (note["time"], note["timeEnd"])
+    return found
+
+
 def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed(
-    kafka: Any, lines: list[bytes], replayed: Rehearsal, tmp_path: Path, started: Callable[[Path], Running]
+    kafka: Any,
+    lines: list[bytes],
+    replayed: Rehearsal,
+    tmp_path: Path,
+    started: Callable[[Path], Running],
+    grafana: StrictGrafana,
 ) -> None:
     kafka = msgspec.structs.replace(kafka, **PATIENCE)
     until = live_until(replayed)
-    config = configuration(tmp_path, kafka)
+    config = configuration(tmp_path, kafka, grafana=grafana.url)
     produce(kafka, lines)
     incidents = decided(replayed, "incidents.jsonl", until)
     last = json.loads(incidents[-1])
@@ -156,6 +188,31 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     assert counted["n"] > 20_000
     assert running.end() == 0, running.said
     assert "state saved" in running.said
+    opened = {json.loads(line)["incident"]: json.loads(line) for line in incidents if json.loads(line)["opened_at"]}
+    shown_regions = regions(grafana)
+    assert {name: start for name, (start, _) in shown_regions.items()} == {
+        name: from_rfc3339(change["first_seen"]) for name, change in opened.items()
+    }
+    assert shown_regions[other][1] == from_rfc3339(dismissed["at"])
+
+    # Started again with a Grafana that is away, and once more when it is back: nothing is lost, nothing doubles.
+    grafana.stop()
+    again = started(config)
+    people.produce(kafka.events[0], json.dumps({**later, "id": "later still", "ts": later["ts"] + 60_000}).encode())
+    people.produce(kafka.actions, json.dumps({"id": "a-5", "action": "resolve", "incident": first, **zone}).encode())
+    assert people.flush(20) == 0
+    listener = Listener(kafka.bootstrap, kafka.incidents)
+    listener.until(lambda change: change["change"] == "resolved", again)
+    assert again.end() == 0, again.said
+    assert "grafana_unavailable" in again.said
+    grafana.start()
+    once_more = started(config)
+    listener.close()
+    while regions(grafana)[first][1] < from_rfc3339(at):
+        assert once_more.process.poll() is None, once_more.said
+        once_more.get(once_more.address_when_ready("live page at") + "api/status")
+    assert once_more.end() == 0, once_more.said
+    assert regions(grafana).keys() == shown_regions.keys()
 
     store = Store(tmp_path / "state" / "store")
     try:
@@ -172,6 +229,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         "a-1": ("applied", ""),
         "a-2": ("applied", ""),
         "a-3": ("refused", "unknown_incident"),
+        "a-5": ("applied", ""),
     }
     assert reasons["unknown_action"] == 1
     proposed = {json.loads(line)["push"] for line in decided(replayed, "pushes.jsonl", until)}

@@ -62,7 +62,7 @@ def consume(kafka: Kafka, topic: str) -> list[tuple[str, bytes]]:
     return found
 
 
-def configuration(folder: Path, kafka: Kafka, **run: object) -> Path:
+def configuration(folder: Path, kafka: Kafka, *, grafana: str | None = None, **run: object) -> Path:
     """Write the configuration of a service over the test's topics."""
     given = msgspec.to_builtins(kafka)
     lines = ["[service]", f"reorder_seconds = {REORDER_SECONDS}", "[kafka]"]
@@ -70,6 +70,8 @@ def configuration(folder: Path, kafka: Kafka, **run: object) -> Path:
     settings = {"state": str(folder / "state"), "snapshot_seconds": 1, **run}
     lines += ["[run]", *(f"{name} = {json.dumps(value)}" for name, value in settings.items())]
     lines += ["[console]", "port = 0", "[clickhouse]", "query_port = 0"]
+    if grafana is not None:
+        lines += ["[grafana]", f"url = {json.dumps(grafana)}"]
     path = folder / "qianshao.toml"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
