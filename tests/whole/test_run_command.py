@@ -202,13 +202,13 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     people.produce(kafka.actions, json.dumps({"id": "a-5", "action": "resolve", "incident": first, **zone}).encode())
     assert people.flush(20) == 0
     listener = Listener(kafka.bootstrap, kafka.incidents)
-    listener.until(lambda change: change["change"] == "resolved", again)
+    resolved = listener.until(lambda change: change["change"] == "resolved", again)
     assert again.end() == 0, again.said
     assert "grafana_unavailable" in again.said
     grafana.start()
     once_more = started(config)
     listener.close()
-    while regions(grafana)[first][1] < from_rfc3339(at):
+    while regions(grafana)[first][1] < from_rfc3339(resolved["at"]):
         assert once_more.process.poll() is None, once_more.said
         once_more.get(once_more.address_when_ready("live page at") + "api/status")
     assert once_more.end() == 0, once_more.said
