@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import opencc
 
@@ -25,15 +27,25 @@ _MAYBE_COMBINING = re.compile(
     "[\u0300-\u1fff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e-\ufe2f\U00010000-\U0001efff]"
 )
 _MAX_COMBINING = 2
+# Digits of other scripts, and digits in black or double circles, which NFKC leaves alone.
+_FOREIGN_DIGIT = re.compile(r"[\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]|(?![0-9])\d")
 _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
 _TONE = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]{0,5}[)）]")
 # Digits, written or spoken, may repeat inside a number.
-_REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐\s])\1{3,}")
+_REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖\s])\1{3,}")
 _TRICK_SYMBOLS = "*^|_#"
 _SYMBOL_TRICK = re.compile(f"(?<=[{_CJK}])[{re.escape(_TRICK_SYMBOLS)}](?=[{_CJK}])")
 _SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}])[{_CJK}](?: [{_CJK}])+(?![{_CJK}])")
 _SPACES = re.compile(r"\s{2,}")
+# What may not be shown as it came: controls, marks that turn the direction of reading, tags; joiners of emoji may.
+_NOT_SHOWN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+
+Place = tuple[int, int]
+"""Start and end, in the original, of what a character of the normalised text came from."""
 
 
 @cache
@@ -49,31 +61,136 @@ def _traditional() -> tuple[re.Pattern[str], re.Pattern[str], opencc.OpenCC]:
     return re.compile(f"[^{clean}]"), re.compile(f"[{''.join(changed)}]"), converter
 
 
-def _cap_combining(text: str) -> str:
+def _traced(old: str, new: str, places: list[Place]) -> list[Place]:
+    """Return where each character of `new` came from, when it took the place of `old`."""
+    if len(new) == len(old):
+        return places
+    traced: list[Place] = []
+    position = 0
+    for character in new:
+        found = old.find(character, position)
+        if found < 0:
+            # Not made by leaving characters out: the whole stands for the whole.
+            return [(places[0][0], places[-1][1])] * len(new)
+        traced.append(places[found])
+        position = found + 1
+    if traced:
+        traced[-1] = (traced[-1][0], places[-1][1])
+    return traced
+
+
+def _sub(
+    pattern: re.Pattern[str], write: str | Callable[[re.Match[str]], str], text: str, at: list[Place] | None
+) -> str:
+    """Substitute, and keep `at`, the places of the characters, in step; None = nobody asks for places."""
+    if at is None:
+        return pattern.sub(write, text)
+    pieces: list[str] = []
+    moved: list[Place] = []
+    done = 0
+    for found in pattern.finditer(text):
+        start, end = found.span()
+        new = found.expand(write) if isinstance(write, str) else write(found)
+        pieces += (text[done:start], new)
+        moved += at[done:start]
+        moved += _traced(found.group(), new, at[start:end])
+        done = end
+    pieces.append(text[done:])
+    moved += at[done:]
+    at[:] = moved
+    return "".join(pieces)
+
+
+def _cap_combining(text: str, at: list[Place] | None) -> str:
     """Keep at most two combining marks in a row; canonical reordering of thousands is quadratic."""
-    kept: list[str] = []
+    kept: list[int] = []
     run = 0
-    for character in text:
+    for index, character in enumerate(text):
         run = run + 1 if unicodedata.combining(character) else 0
         if run <= _MAX_COMBINING:
-            kept.append(character)
-    return "".join(kept)
+            kept.append(index)
+    if at is not None:
+        at[:] = [at[index] for index in kept]
+    return "".join([text[index] for index in kept])
 
 
 def _nfkc(match: re.Match[str]) -> str:
     return unicodedata.normalize("NFKC", match.group())
 
 
+def _nfkc_traced(text: str, at: list[Place]) -> str:
+    """Do what NFKC does to every stretch, character by character where that comes to the same."""
+    pieces: list[str] = []
+    moved: list[Place] = []
+    done = 0
+    for found in _OUTSIDE_KEPT.finditer(text):
+        start, end = found.span()
+        pieces.append(text[done:start])
+        moved += at[done:start]
+        new = _nfkc(found)
+        single = [unicodedata.normalize("NFKC", character) for character in found.group()]
+        pieces.append(new)
+        if "".join(single) == new:
+            for place, each in zip(at[start:end], single, strict=True):
+                moved += [place] * len(each)
+        else:
+            moved += [(at[start][0], at[end - 1][1])] * len(new)
+        done = end
+    pieces.append(text[done:])
+    at[:] = moved + at[done:]
+    return "".join(pieces)
+
+
+def _digit(match: re.Match[str]) -> str:
+    return str(unicodedata.digit(match.group()))
+
+
 def _without_spaces(match: re.Match[str]) -> str:
     return match.group().replace(" ", "")
+
+
+def _normalise(text: str, at: list[Place] | None) -> str:
+    dirty, traditional, converter = _traditional()
+    if dirty.search(text) is not None:
+        text = _sub(_SURROGATE, "\ufffd", text, at)
+        text = _sub(_INVISIBLE, "", _sub(_LINE_BREAK, " ", text, at), at)
+        if _MAYBE_COMBINING.search(text) is not None:
+            text = _cap_combining(text, at)
+        text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
+        if len(text) > MAX_TEXT_CHARS:
+            text = text[:MAX_TEXT_CHARS]
+            if at is not None:
+                del at[MAX_TEXT_CHARS:]
+        text = _sub(_INVISIBLE, "", text, at)
+        text = _sub(_FOREIGN_DIGIT, _digit, text, at)
+        if _TONE.search(text) is not None:
+            text = _sub(_GLOSS, "", text, at)
+        if traditional.search(text) is not None:
+            converted = converter.convert(text)
+            if at is not None:
+                at[:] = _traced(text, converted, at)
+            text = converted
+        text = _sub(_SYMBOL_TRICK, "", text, at)
+    text = _sub(_REPEAT, r"\1\1\1", text, at)
+    if " " in text:
+        if "  " in text:
+            text = _sub(_SPACES, " ", text, at)
+        if at is not None:
+            left = len(text) - len(text.lstrip())
+            at[:] = at[left : max(left, len(text.rstrip()))]
+        text = text.strip()
+        if not text.isascii():
+            text = _sub(_SPACED_CHARACTERS, _without_spaces, text, at)
+    return text
 
 
 def normalise(text: str) -> str:
     """Return the one spelling under which equal texts are equal.
 
-    NFKC (Chinese punctuation stays), traditional to simplified characters, line breaks to one space; control,
-    zero-width and bidi characters and bracketed pinyin glosses go; lone surrogates become U+FFFD; a character repeated
-    more than three times stands three times; at most two combining marks in a row; `退*款` and `投 诉` are joined.
+    NFKC (Chinese punctuation stays), traditional to simplified characters, digits of any script to 0–9, line breaks to
+    one space; control, zero-width and bidi characters and bracketed pinyin glosses go; lone surrogates become U+FFFD; a
+    character repeated more than three times stands three times; at most two combining marks in a row; `退*款` and
+    `投 诉` are joined. Emoji stay.
 
     Parameters
     ----------
@@ -88,23 +205,40 @@ def normalise(text: str) -> str:
     >>> normalise("我要退*款，門鎖離線了！！！！！！ 統(tǒng)一")
     '我要退款，门锁离线了！！！ 统一'
     """
-    dirty, traditional, converter = _traditional()
+    return _normalise(text[:MAX_TEXT_CHARS], None)
+
+
+class Aligned(NamedTuple):
+    """A normalised text and where its characters stand in the original."""
+
+    text: str
+    places: list[Place]
+    """Per character of `text`: start and end of what it came from; never decreasing."""
+
+
+def aligned(text: str) -> Aligned:
+    """Normalise a text and say where each character of the result stands in the original.
+
+    `aligned(text).text == normalise(text)`. Several characters that came from one (㎏ → kg) share its place; where
+    characters merged, all that was merged is the place of each. About ten times the cost of `normalise`.
+
+    >>> text, places = aligned("退*款１３８")
+    >>> text, places[text.index("138")]
+    ('退款138', (3, 4))
+    """
     text = text[:MAX_TEXT_CHARS]
-    if dirty.search(text) is not None:
-        text = _SURROGATE.sub("\ufffd", text)
-        text = _INVISIBLE.sub("", _LINE_BREAK.sub(" ", text))
-        if _MAYBE_COMBINING.search(text) is not None:
-            text = _cap_combining(text)
-        text = _OUTSIDE_KEPT.sub(_nfkc, text)[:MAX_TEXT_CHARS]
-        text = _INVISIBLE.sub("", text)
-        if _TONE.search(text) is not None:
-            text = _GLOSS.sub("", text)
-        if traditional.search(text) is not None:
-            text = converter.convert(text)
-        text = _SYMBOL_TRICK.sub("", text)
-    text = _REPEAT.sub(r"\1\1\1", text)
-    if " " in text:
-        text = (_SPACES.sub(" ", text) if "  " in text else text).strip()
-        if not text.isascii():
-            text = _SPACED_CHARACTERS.sub(_without_spaces, text)
-    return text
+    places = [(index, index + 1) for index in range(len(text))]
+    return Aligned(_normalise(text, places), places)
+
+
+def presentable(text: str) -> str:
+    """Return a text as its writer spelt it, less what must never reach a screen or a file.
+
+    Line breaks become a space; controls, bidi marks, zero-width characters and stacked combining marks go; lone
+    surrogates become U+FFFD. Script, width, emoji and repeats stay.
+
+    >>> presentable("門鎖離線了\u202e！！！！👨\u200d👩")
+    '門鎖離線了！！！！👨\u200d👩'
+    """
+    text = _NOT_SHOWN.sub("", _LINE_BREAK.sub(" ", _SURROGATE.sub("\ufffd", text[:MAX_TEXT_CHARS])))
+    return (_cap_combining(text, None) if _MAYBE_COMBINING.search(text) is not None else text).strip()

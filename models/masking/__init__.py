@@ -1,0 +1,57 @@
+"""Masking: typed tokens in the place of everything that points to a person, a device or an order."""
+
+from models.masking.kinds import (
+    ACCOUNT,
+    ADDRESS,
+    CARD,
+    DEVICE,
+    EMAIL,
+    LANDLINE,
+    NAME,
+    ORDER,
+    PHONE,
+    PLATE,
+    RESIDENT,
+    WECHAT,
+)
+from models.masking.records import (
+    MAX_EXCERPT_CHARS,
+    MAX_EXTRA_CHARS,
+    MIN_OWN_CHARS,
+    mask_excerpt,
+    mask_extra,
+    mask_own,
+    names_private_dimension,
+    own_identifiers,
+    token_for_key,
+)
+from models.masking.text import mask, mask_field, mask_normalised, mask_shown, may_identify
+
+__all__ = [
+    "ACCOUNT",
+    "ADDRESS",
+    "CARD",
+    "DEVICE",
+    "EMAIL",
+    "LANDLINE",
+    "MAX_EXCERPT_CHARS",
+    "MAX_EXTRA_CHARS",
+    "MIN_OWN_CHARS",
+    "NAME",
+    "ORDER",
+    "PHONE",
+    "PLATE",
+    "RESIDENT",
+    "WECHAT",
+    "mask",
+    "mask_excerpt",
+    "mask_extra",
+    "mask_field",
+    "mask_normalised",
+    "mask_own",
+    "mask_shown",
+    "may_identify",
+    "names_private_dimension",
+    "own_identifiers",
+    "token_for_key",
+]

@@ -1,0 +1,51 @@
+"""Street addresses: found by their tail (road and number, building, room) and extended to the left."""
+
+from __future__ import annotations
+
+import re
+
+from models.masking.kinds import ADDRESS, HAN, Span
+
+_NUMBER = r"(?:[0-9]{1,5}(?:-[0-9]{1,5}){0,2}|[一二三四五六七八九十百零两]{1,6}|[A-Za-z][0-9]{0,4}|[东南西北甲乙丙丁])"
+_UNIT = rf"{_NUMBER} ?(?:号楼|号院|号|弄|栋|幢|座|单元|室|楼|层|房|户)[,， ]?"
+_ROAD = r"(?:(?<!知)道|路|街|巷|弄|胡同|村|镇|乡|小区|花园|花苑|家园|苑|公寓|大厦|广场|新城)"
+_TAIL = re.compile(rf"(?:{_ROAD}(?:{_UNIT}){{1,6}}|{_UNIT}(?:{_UNIT}){{1,6}})(?:[0-9]{{2,4}}(?![0-9A-Za-z]))?")
+_REGION = re.compile(
+    rf"(?:省|自治区|(?<![城超夜门])市)[{HAN}]{{1,6}}?[市区县旗州](?:[{HAN}]{{1,5}}?[区县市])?"
+    rf"(?:[{HAN}]{{1,9}}?(?:路|街道|街|镇|乡|大道|村|小区|花园))"
+)
+_REGION_NAME = re.compile(rf"[{HAN}]{{2}}")
+_LEFT = 28
+_STOP = re.compile(r"在|到|是|给|的|了|吗|寄|送|住|从|去|我|你|[改换]成|地址|为|帮|请|[^\u4e00-\u9fff0-9A-Za-z\-]")
+_CUED = re.compile(r"(?:地址|住址)(?:是|为|在|改成|改为|[:： ]){1,3}(?P<address>[^，。！？,!?;；〔〕]{5,60})")
+_WORD = re.compile(r"[省市区县镇乡村路街道栋弄室幢]|[0-9一二三四五六七八九十]号")
+_GATE = re.compile(r"[号弄栋幢座元室楼层房户省市区址]")
+_TAIL_GATE = re.compile(r"(?<=[0-9一二三四五六七八九十百零两A-Za-z东南西北甲乙丙丁 ])[号弄栋幢座单室楼层房户]")
+
+
+def addresses(text: str) -> list[Span]:
+    """Find street addresses; the spans may overlap, the first come first."""
+    spans: list[Span] = []
+    if _GATE.search(text) is None:
+        return spans
+    for pattern, gate in ((_TAIL, _TAIL_GATE), (_REGION, None)):
+        if gate is not None and gate.search(text) is None:
+            continue
+        done = 0
+        for found in pattern.finditer(text):
+            if found.start() < done:
+                continue
+            left = max(done, found.start() - _LEFT)
+            for stop in _STOP.finditer(text, left, found.start()):
+                left = stop.end()
+            if pattern is _REGION and _REGION_NAME.match(text, left, found.start()) is None:
+                continue
+            spans.append((left, found.end(), ADDRESS))
+            done = found.end()
+    if "址" in text:
+        spans += [
+            (*found.span("address"), ADDRESS)
+            for found in _CUED.finditer(text)
+            if _WORD.search(found["address"]) is not None
+        ]
+    return spans

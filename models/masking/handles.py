@@ -1,0 +1,118 @@
+"""Identifiers that hold letters: e-mail, open ids, MAC addresses, plates, and names of accounts after a cue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from models.masking.kinds import ACCOUNT, DEVICE, EMAIL, HAN, ORDER, PLATE, WECHAT, Span
+
+_LOCAL = r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9._%+\-]+"
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9\-]{0,62}"
+_TOP = r"(?:com|cn|net|org|edu|gov|me|io|cc|hk|tw|vip|top|xyz|info|co|jp|us|uk)"
+_AT = r" ?(?:@|艾特|爱特|小老鼠|圈[aA]|[(\[（【]at[)\]）】]|(?<= )at(?= )) ?"
+_DOT = r" ?(?:[.。·]|点|dot) ?"
+_EMAIL = re.compile(
+    rf"{_LOCAL} ?@ ?[A-Za-z0-9\-]{{1,63}}(?: ?[.。] ?[A-Za-z0-9\-]{{1,63}}){{1,4}}"
+    rf"|{_LOCAL}(?:{_DOT}[A-Za-z0-9_\-]{{1,30}}){{0,2}}{_AT}{_LABEL}(?:{_DOT}(?!{_TOP}(?![A-Za-z])){_LABEL}){{0,2}}"
+    rf"{_DOT}{_TOP}(?![A-Za-z])(?:{_DOT}cn(?![A-Za-z]))?",
+    re.I,
+)
+_HAN_EMAIL = re.compile(rf"[{HAN}]{{0,4}}@{_LABEL}(?:\.{_LABEL}){{0,3}}\.{_TOP}(?![A-Za-z])", re.I)
+_SAID_AT = re.compile(r"@|艾特|爱特|小老鼠|圈[aA]|[(\[（【 ]at[)\]）】 ]", re.I)
+
+_MAC = re.compile(r"(?<![0-9A-Fa-f:\-])[0-9A-Fa-f]{2}(?:[:\-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:\-])")
+_OPENID = re.compile(
+    r"(?<![A-Za-z0-9_\-])o[A-Za-z0-9_\-]{27}(?![A-Za-z0-9_\-])|(?<![A-Za-z0-9_])wxid_[A-Za-z0-9_\-]{4,}"
+)
+_PLATE = re.compile(
+    r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼] ?[A-HJ-NP-Za-hj-np-z][·. \-]{0,2}"
+    r"(?=[A-Za-z \-]{0,8}[0-9])[A-HJ-NP-Za-hj-np-z0-9](?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){3}"
+    r"(?:[挂学警港澳]|(?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){1,2})(?![A-Za-z0-9])"
+)
+_CUED = tuple(
+    (token, re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])", re.I))
+    for token, cue, value in (
+        (
+            WECHAT,
+            r"微信|威信|薇信|weixin|wechat|v信|(?<![A-Za-z])(?:vx|wx)",
+            r"(?=[a-z_\-]{0,40}[0-9_\-])[a-z0-9][a-z0-9_\-]{4,31}",
+        ),
+        (WECHAT, r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：])", r"[a-z][a-z0-9_\-]{4,31}"),
+        (
+            DEVICE,
+            r"设备|序列号|机身|imei|mac|(?<![A-Za-z])(?:sn|s/n)",
+            r"(?=[a-z:\-]{0,40}[0-9])[a-z0-9][a-z0-9:\-]{6,40}",
+        ),
+        (
+            ACCOUNT,
+            r"账号|帐号|账户|帐户|用户名?|会员号?|(?<![A-Za-z])(?:qq|user|uid|account)",
+            r"(?=[a-z_.\-]{0,40}[0-9])[a-z0-9][a-z0-9_.\-]{5,40}",
+        ),
+        (
+            ORDER,
+            r"订单|定单|单号|运单|快递单?|工单|流水号?|票号|取件码",
+            r"(?=[a-z\-]{0,40}[0-9])[a-z0-9][a-z0-9\-]{5,40}",
+        ),
+    )
+)
+_CUE_GATE = re.compile(
+    r"[微威薇vV]信|账号|帐号|账户|帐户|用户|会员|订单|定单|单号|运单|快递|工单|流水|票号|取件码|设备|序列号|机身"
+    r"|weixin|wechat|(?<![A-Za-z])(?:vx|wx|qq|user|uid|account|sn|s/n)|imei|mac",
+    re.I,
+)
+_ISO_DATE = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
+_MIXED = re.compile(r"(?<![A-Za-z0-9_\-])(?=[A-Za-z_\-]*[0-9])(?=[0-9_\-]*[A-Za-z])[A-Za-z0-9_\-]{8,}")
+_MIXED_DIGITS = 6
+# Sizes, weights, resolutions and knowledge-base articles are no accounts.
+_MEASURED = re.compile(
+    r"[0-9]{2,5}[xX][0-9]{2,5}(?:[xX][0-9]{1,5})?|KB[0-9]{6,7}"
+    r"|[0-9]{1,5}-?(?:mm|cm|kg|km|mah|ml|mhz|ghz|hz|gb|tb|mb|bit|g|m|v|w|a|k|p|l|t)(?![A-Za-z])",
+    re.I,
+)
+
+
+def emails(text: str) -> Iterator[Span]:
+    """Find e-mail addresses, also read out (艾特, 点); only where a sign of one stands in the text."""
+    if _SAID_AT.search(text) is not None:
+        done = 0
+        for found in _EMAIL.finditer(text):
+            yield (found.start(), found.end(), EMAIL)
+            done = found.end()
+        if not done and "@" in text:
+            for found in _HAN_EMAIL.finditer(text):
+                yield (found.start(), found.end(), EMAIL)
+
+
+def open_ids(text: str) -> Iterator[Span]:
+    """Find open ids and wxids of the WeChat platform."""
+    for found in _OPENID.finditer(text):
+        yield (found.start(), found.end(), ACCOUNT)
+
+
+def machine_addresses(text: str) -> Iterator[Span]:
+    """Find MAC addresses."""
+    for found in _MAC.finditer(text):
+        yield (found.start(), found.end(), DEVICE)
+
+
+def plates(text: str) -> Iterator[Span]:
+    """Find number plates of vehicles."""
+    for found in _PLATE.finditer(text):
+        yield (found.start(), found.end(), PLATE)
+
+
+def cued_handles(text: str) -> Iterator[Span]:
+    """Find what follows a cue such as 微信号, 订单号 or 账号; the spans may overlap, the first rule comes first."""
+    if _CUE_GATE.search(text) is not None:
+        for token, pattern in _CUED:
+            for found in pattern.finditer(text):
+                yield (*found.span("value"), token)
+
+
+def mixed_words(text: str) -> Iterator[Span]:
+    """Find long words of letters and at least six digits that measure nothing."""
+    for found in _MIXED.finditer(text):
+        word = found.group()
+        if _ISO_DATE.match(word) is None and sum(map(str.isdigit, _MEASURED.sub("", word))) >= _MIXED_DIGITS:
+            yield (found.start(), found.end(), ACCOUNT)

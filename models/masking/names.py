@@ -1,0 +1,57 @@
+"""Names of persons: after a cue, before a title."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from models.masking.kinds import HAN, NAME, Span
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭"
+    "陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤温康施牛樊葛邢安齐易乔伍庞"
+    "颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳欧阳管柴"
+)
+_RARE = (
+    "褚卫尤华戚喻柏水窦云奚郎昌凤花费廉岑乐时傅皮卞元卜平和穆萧湛祁禹狄米贝明臧计伏谈茅屈项席麻强娄危虞支昝经房裘缪"
+    "干宗宣贲郁杭洪诸吉钮嵇滑荣荀羊惠甄家封芮储汲邴糜松井富巫乌巴弓牧隗山车宓蓬全郗班仰秋仲伊宫仇栾暴钭厉戎祖束幸司"
+    "韶郜蓟薄印宿怀蒲邰从鄂索咸籍赖卓蔺屠蒙池阴胥能苍双闻党贡劳逄姬扶堵宰郦雍却璩桑桂濮寿通边扈燕冀浦农别晏瞿阎充慕"
+    "连茹习宦艾鱼容古慎戈庾终暨居衡步都满弘匡国文寇广禄阙东殳沃利蔚越夔隆师巩厍晁勾敖融冷訾阚那简饶空毋沙乜养鞠须丰"
+    "巢蒯相查后荆红竺权逯盖益桓公岩仝佟苟肇揭原仉督展佘鹿幺练战冒尧召巨缑仁宝伦朴"
+)
+COMPOUND = (
+    "欧阳|上官|司马|诸葛|皇甫|司徒|夏侯|尉迟|东方|慕容|令狐|端木|轩辕|宇文|长孙|司空"
+    "|公孙|百里|南宫|西门|独孤|呼延|澹台|闻人|钟离|赫连"
+)
+_GIVEN_STOP = "的是要在电想说有来问买刚把被和跟不没给去打看就也都，。！？,.!?"
+FULL_NAME = rf"(?:(?:{COMPOUND})|[{SURNAMES}])[{HAN}](?:(?![{_GIVEN_STOP}])[{HAN}])?"
+_ANY_NAME = (
+    rf"[{HAN}]{{1,8}}(?:·[{HAN}]{{1,8}}){{1,3}}"
+    rf"|(?:(?:{COMPOUND})[{HAN}]|[{SURNAMES}{_RARE}][{HAN}])(?:(?![{_GIVEN_STOP}])[{HAN}])?"
+    r"|[A-Z][A-Za-z.'\-]{1,20}(?: [A-Z][A-Za-z.'\-]{0,20}){0,2}"
+)
+_SELF = re.compile(rf"(?:我叫|我的名字|名字叫|叫做)(?:是|叫|为|[:： ]){{0,3}}(?P<name>{FULL_NAME})")
+_FIELD = re.compile(
+    r"(?:姓名|名字|收件人|收货人|联系人|签收人|户名|开户人|机主|持卡人|入住人|乘机人|乘客|寄件人|取件人|车主|户主|申请人|投保人)"
+    rf"(?:姓名|名字|名称)?(?:是|叫|为|[:： ]){{1,3}}(?P<name>{_ANY_NAME})"
+)
+_FIELD_BARE = re.compile(
+    rf"(?:姓名|收件人|收货人|联系人|户名|机主|持卡人|入住人|乘机人|乘客)(?:姓名)?(?P<name>{FULL_NAME})"
+)
+_SURNAME = re.compile(
+    rf"(?:我姓|免贵姓|本人姓|贵姓|鄙姓)(?:是|[:： ])?(?P<name>{COMPOUND}|[{SURNAMES}{_RARE}])(?![{HAN}]?名)"
+)
+_TITLED = re.compile(rf"(?<![{HAN}])(?P<name>{FULL_NAME})(?=先生|女士|小姐|同学)")
+_GATE = re.compile(r"叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学")
+_RULES = (_SELF, _FIELD, _FIELD_BARE, _SURNAME, _TITLED)
+
+
+def names(text: str) -> Iterator[Span]:
+    """Find names of persons that a cue or a title gives away; the spans may overlap, the first rule comes first.
+
+    A name that nothing announces is not found: too many words begin with a surname.
+    """
+    if _GATE.search(text) is not None:
+        for rule in _RULES:
+            for found in rule.finditer(text):
+                yield (*found.span("name"), NAME)

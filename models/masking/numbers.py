@@ -1,0 +1,208 @@
+"""Identifiers made of digits, written or spoken: telephones, resident ids, bank cards, orders and accounts."""
+
+from __future__ import annotations
+
+import re
+
+from stdnum import luhn
+from stdnum.cn import ric
+from stdnum.exceptions import ValidationError
+
+from models.masking.kinds import ACCOUNT, CARD, DEVICE, LANDLINE, ORDER, PHONE, RESIDENT, WECHAT, Span
+
+SPOKEN = "零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖"
+DIGIT = f"0-9{SPOKEN}"
+_SAID = str.maketrans(SPOKEN, "00123456789" + "12079" + "123456789")
+
+# What may stand between two digits of one number: signs, spaces, emoji, stray marks; not letters, not our own tokens.
+_SIGN = (
+    "[^0-9A-Za-z\u00aa\u00b2-\u00b5\u00b9-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u1fff\u2c00-\u2e7f\u3005\u3007"
+    "\u3014\u3015\u3031-\u9fff\ua000-\ud7ff\uf900-\ufdff\ufe70-\ufefe]"
+)
+# What people say while they read a number out.
+_SAYING = "[呃啊嗯哦喂诶额哎唉对得杠是再哈呢好转]|然后|那个|这个|就是说|就是|后面|接着|横杠|空格|你好|您好|是吧|分机"
+GAP = rf"{_SIGN}{{0,5}}(?:(?:{_SAYING}){_SIGN}{{0,3}}){{0,3}}"
+_RUN = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{6,}}(?:{GAP}(?:[xX叉](?![A-Za-z0-9])|艾克斯))?")
+_LETTERS_BEFORE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,3}[-_]?$")
+_GROUP = re.compile(f"[{DIGIT}]+|[xX叉](?=$)|艾克斯$")
+_LONGEST = 21
+_MANY_RUNS = 100
+_MANY_GROUPS = 150
+"""A text with more numbers, and a number with more groups, than any person writes: they go whole, unread."""
+
+_MOBILE = re.compile(r"(?:0?0?86|0)?1[3-9][0-9]{9}")
+_FIXED = re.compile(r"(?:86)?0(?:10|2[0-9]|[3-9][0-9]{2})[2-8][0-9]{6,7}|[48]00[0-9]{7}")
+_EXTENSION = re.compile(rf"[ ,，]?(?:转分机号?|转|分机号?|ext\.?|-)[ :：]?[{DIGIT}]{{1,6}}(?![{DIGIT}])", re.I)
+_RESIDENT_SHAPE = re.compile(r"[1-8][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-9]{3}[0-9xX]")
+_COUNTED = re.compile(r"\s?[元块万米克斤平人个]")
+_DATE = re.compile(r"(?:19|20)[0-9]{2}[-/. ]?(?:0[1-9]|1[0-2]|[1-9])[-/. ]?[0-3]?[0-9](?:[ :.,-]{1,2}[0-9]{1,6}){0,4}")
+
+_CUE_WINDOW = 12
+_CUE_WORDS = (
+    ("resident", "身份证|证件号|idcard|id card"),
+    ("card", "卡号|银行卡|储蓄卡|信用卡|借记卡|尾号|bank|card"),
+    ("wechat", "微信|威信|薇信|wechat|weixin|v信|vx|wx"),
+    ("device", r"设备(?:编号)?|序列号|机身|imei|mac|serial|\bsn\b|s/n|dev(?:ice)?\b"),
+    ("account", "账号|帐号|账户|帐户|用户|会员|qq|user|uid|account|login"),
+    ("order", "订单|定单|单号|运单|快递|工单|流水|票号|取件码|编号|order|trace|ticket"),
+    ("phone", "电话|手机|联系|拨打|打给|打这个号|tel|phone|mobile|call"),
+    ("weak", "号码"),
+)
+_CUE_TOKEN = {
+    "resident": RESIDENT,
+    "card": CARD,
+    "wechat": WECHAT,
+    "device": DEVICE,
+    "account": ACCOUNT,
+    "order": ORDER,
+    "phone": PHONE,
+}
+_CUE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _CUE_WORDS), re.I)
+_ORDER_HERE = re.compile(
+    r"(?:订单|定单|运单|快递|工单|流水)(?:编号|单号|号码?)?(?:是|为|[:： #]){0,3}$|单号(?:是|为|[:： #]){0,3}$"
+)
+_CARD_BEHIND = re.compile(r".{0,6}?(?:银行卡|卡|银行|账户)")
+
+
+def _is_resident_id(digits: str) -> bool:
+    try:
+        ric.validate(digits)
+    except (ValidationError, ValueError, KeyError):
+        return False
+    return True
+
+
+def _kind(digits: str, cue: str, groups: int, first: int, ordered: bool) -> str:
+    """Name the identifier that a whole number is, '' if it is none beyond doubt."""
+    size = len(digits)
+    if size < 10:
+        return ""
+    if size == 18 and (
+        cue == RESIDENT
+        or (1 < groups <= 4 and cue != ORDER and _RESIDENT_SHAPE.fullmatch(digits) is not None)
+        or _is_resident_id(digits.upper())
+    ):
+        return RESIDENT
+    if cue == ORDER and groups == 1 and (size > 11 or ordered):
+        return ""
+    if 11 <= size <= 15 and _MOBILE.fullmatch(digits) is not None:
+        return PHONE
+    if size == 15 and cue == RESIDENT:
+        return RESIDENT
+    if size <= 14 and _FIXED.fullmatch(digits) is not None:
+        return LANDLINE
+    if (
+        12 <= size <= 19
+        and digits.isdecimal()
+        and (cue == CARD or (groups >= 4 and first == 4 and size >= 15 and cue != ORDER and luhn.is_valid(digits)))
+    ):
+        return CARD
+    return ""
+
+
+def _cue_before(text: str, start: int) -> str:
+    """Return the token of the cue that stands nearest before a position, '' if there is none."""
+    window = text[max(0, start - _CUE_WINDOW) : start]
+    # The names inside earlier tokens are not cues, else masking twice would differ from masking once.
+    window = window[window.rfind("〕") + 1 :]
+    nearest = ""
+    for found in _CUE.finditer(window):
+        name = found.lastgroup or ""
+        if name != "weak":
+            nearest = _CUE_TOKEN[name]
+        elif not nearest:
+            # A bare 号码 says nothing when a more telling cue stands before it (身份证号码).
+            nearest = PHONE
+    return nearest
+
+
+def _spelled(group: str) -> str:
+    return group.translate(_SAID) if group.isalnum() and group not in ("叉", "艾克斯") else "X"
+
+
+def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
+    """Return the identifiers inside one run of at least seven digits."""
+    groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, start, end)]
+    if len(groups) > _MANY_GROUPS or end - start > 2 * _MANY_GROUPS:
+        return [(start, end, ACCOUNT)]
+    before = max(0, start - 5)
+    letters = _LETTERS_BEFORE.search(text[before:start])
+    whole = start if letters is None else before + letters.start()
+    cue = _cue_before(text, start)
+    if letters is not None and cue in ("", ORDER) and not strict:
+        return [(whole, end, ORDER)]
+    said = [_spelled(text[left:right]) for left, right in groups]
+    ordered = cue == ORDER and _ORDER_HERE.search(text[max(0, start - _CUE_WINDOW) : start]) is not None
+    spans: list[Span] = []
+    index = 0
+    while index < len(groups):
+        kind, taken = "", 0
+        joined, joins = "", []
+        for other in range(index, len(groups)):
+            joined += said[other]
+            if len(joined) > _LONGEST:
+                break
+            joins.append(joined)
+        for count in range(len(joins), 0, -1):
+            kind = _kind(joins[count - 1], cue, count, len(said[index]), ordered)
+            if kind:
+                taken = count
+                break
+        if not kind:
+            index += 1
+            continue
+        left, right = groups[index][0], groups[index + taken - 1][1]
+        index += taken
+        if kind == LANDLINE:
+            extension = _EXTENSION.match(text, right)
+            if extension is not None:
+                right = extension.end()
+                while index < len(groups) and groups[index][0] < right:
+                    index += 1
+        elif kind == PHONE and left and text[left - 1] == "+":
+            left -= 1
+        spans.append((left, right, kind))
+    if spans or strict or _DATE.fullmatch(text, start, end) is not None:
+        return spans
+    digits = "".join(said)
+    spoken = sum(1 for character in text[start:end] if character in SPOKEN)
+    if len(digits) <= 8 and _COUNTED.match(text, end) is not None:
+        return []
+    if len(groups) == 1 and 15 <= len(digits) <= 19 and not cue and luhn.is_valid(digits):
+        behind = _CARD_BEHIND.match(text, end)
+        if behind is not None:
+            return [(start, end, CARD)]
+    if cue == PHONE:
+        return [(start, end, PHONE if digits.startswith("1") else LANDLINE)]
+    if cue:
+        return [(whole, end, cue)] if cue != CARD or len(digits) >= 10 else []
+    if (spoken >= 3 or 0 < spoken < len(digits)) and len(set(digits)) > 2:
+        return [(start, end, ACCOUNT)]
+    in_fours = len(said) >= 3 and all(len(part) == 4 for part in said[:-1])
+    return [(start, end, ORDER)] if in_fours or max(map(len, said)) >= 10 else []
+
+
+def numbers(text: str, *, strict: bool = False) -> list[Span]:
+    """Find the numbers of a normalised text that point to somebody, in order.
+
+    Parameters
+    ----------
+    strict
+        Only what is an identifier beyond doubt: for values that may be part numbers, batches or versions.
+
+    Notes
+    -----
+    Read in runs: seven digits or more, written or spoken, with signs and words of hesitation between them. Linear: a
+    text with more than a hundred runs, and a run with more than 150 groups, is not read but goes whole.
+    """
+    runs = [found.span() for found in _RUN.finditer(text)]
+    if len(runs) > _MANY_RUNS:
+        return [(start, end, ACCOUNT) for start, end in runs]
+    spans: list[Span] = []
+    done = 0
+    for start, end in runs:
+        for span in _read_run(text, start, end, strict):
+            if span[0] >= done:
+                spans.append(span)
+                done = span[1]
+    return spans
