@@ -38,7 +38,11 @@ _CUED = tuple(
             r"微信|威信|薇信|weixin|wechat|v信|(?<![A-Za-z])(?:vx|wx)",
             r"(?=[a-z_\-]{0,40}[0-9_\-])[a-z0-9][a-z0-9_\-]{4,31}",
         ),
-        (WECHAT, r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：])", r"[a-z][a-z0-9_\-]{4,31}"),
+        (
+            WECHAT,
+            r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：]|是)|(?<![A-Za-z])(?:vx|wx)[:：]|加(?:我|下|一下)?(?:微信|v信) ?",
+            r"[a-z][a-z0-9_\-]{5,31}",
+        ),
         (
             DEVICE,
             r"设备|序列号|机身|imei|mac|(?<![A-Za-z])(?:sn|s/n)",
@@ -64,8 +68,10 @@ _CUE_GATE = re.compile(
 _ISO_DATE = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
 _MIXED = re.compile(r"(?<![A-Za-z0-9_\-])(?=[A-Za-z_\-]*[0-9])(?=[0-9_\-]*[A-Za-z])[A-Za-z0-9_\-]{8,}")
 _MIXED_DIGITS = 6
+_PAGE = re.compile(r"\.s?html?(?![A-Za-z])")
 # Sizes, weights, resolutions and knowledge-base articles are no accounts.
 _MEASURED = re.compile(
+    r"(?<![0-9])(?:(?:19|20)[0-9]{2}-(?:19|20)[0-9]{2}|[0-9]{1,3}-[0-9]{1,3})(?![0-9])|"
     r"[0-9]{2,5}[xX][0-9]{2,5}(?:[xX][0-9]{1,5})?|KB[0-9]{6,7}"
     r"|[0-9]{1,5}-?(?:mm|cm|kg|km|mah|ml|mhz|ghz|hz|gb|tb|mb|bit|g|m|v|w|a|k|p|l|t)(?![A-Za-z])",
     re.I,
@@ -114,5 +120,7 @@ def mixed_words(text: str) -> Iterator[Span]:
     """Find long words of letters and at least six digits that measure nothing."""
     for found in _MIXED.finditer(text):
         word = found.group()
+        if text[found.start() - 1 : found.start()] == "/" and _PAGE.match(text, found.end()) is not None:
+            continue  # a public page
         if _ISO_DATE.match(word) is None and sum(map(str.isdigit, _MEASURED.sub("", word))) >= _MIXED_DIGITS:
             yield (found.start(), found.end(), ACCOUNT)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from stdnum import luhn
 from stdnum.cn import ric
-from stdnum.exceptions import ValidationError
 
 from models.masking.kinds import ACCOUNT, CARD, DEVICE, LANDLINE, ORDER, PHONE, RESIDENT, WECHAT, Span
 
@@ -25,6 +25,7 @@ GAP = rf"{_SIGN}{{0,5}}(?:(?:{_SAYING}){_SIGN}{{0,3}}){{0,3}}"
 _RUN = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{6,}}(?:{GAP}(?:[xX叉](?![A-Za-z0-9])|艾克斯))?")
 _LETTERS_BEFORE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,3}[-_]?$")
 _GROUP = re.compile(f"[{DIGIT}]+|[xX叉](?=$)|艾克斯$")
+_FEWEST = 7
 _LONGEST = 21
 _MANY_RUNS = 100
 _MANY_GROUPS = 150
@@ -32,6 +33,7 @@ _MANY_GROUPS = 150
 
 _MOBILE = re.compile(r"(?:0?0?86|0)?1[3-9][0-9]{9}")
 _FIXED = re.compile(r"(?:86)?0(?:10|2[0-9]|[3-9][0-9]{2})[2-8][0-9]{6,7}|[48]00[0-9]{7}")
+_ABROAD = re.compile(r"(?:00)?86(?:10|2[0-9]|[3-9][0-9]{2})[2-8][0-9]{6,7}")
 _EXTENSION = re.compile(rf"[ ,，]?(?:转分机号?|转|分机号?|ext\.?|-)[ :：]?[{DIGIT}]{{1,6}}(?![{DIGIT}])", re.I)
 _RESIDENT_SHAPE = re.compile(r"[1-8][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])[0-9]{3}[0-9xX]")
 _COUNTED = re.compile(r"\s?[元块万米克斤平人个]")
@@ -61,15 +63,16 @@ _CUE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _CUE_WORDS)
 _ORDER_HERE = re.compile(
     r"(?:订单|定单|运单|快递|工单|流水)(?:编号|单号|号码?)?(?:是|为|[:： #]){0,3}$|单号(?:是|为|[:： #]){0,3}$"
 )
+_CLAUSE_END = re.compile(r"[，。！？；,;!?](?=.*[^，。！？；,;!?:： ])")
+# Between the numbers of a list, a range or a size; never inside one number.
+_LISTING = re.compile(r"[、/*×~～:：%￥$.()（）+]")
+_IN_ORDER = "012345678901234567890"
 _CARD_BEHIND = re.compile(r".{0,6}?(?:银行卡|卡|银行|账户)")
 
 
 def _is_resident_id(digits: str) -> bool:
-    try:
-        ric.validate(digits)
-    except (ValidationError, ValueError, KeyError):
-        return False
-    return True
+    # Not the table of districts of the library: it refuses a district that is younger than its citizens.
+    return _RESIDENT_SHAPE.fullmatch(digits) is not None and ric.calc_check_digit(digits) == digits[-1].upper()
 
 
 def _kind(digits: str, cue: str, groups: int, first: int, ordered: bool) -> str:
@@ -80,7 +83,7 @@ def _kind(digits: str, cue: str, groups: int, first: int, ordered: bool) -> str:
     if size == 18 and (
         cue == RESIDENT
         or (1 < groups <= 4 and cue != ORDER and _RESIDENT_SHAPE.fullmatch(digits) is not None)
-        or _is_resident_id(digits.upper())
+        or (not ordered and _is_resident_id(digits))
     ):
         return RESIDENT
     if cue == ORDER and groups == 1 and (size > 11 or ordered):
@@ -120,6 +123,11 @@ def _spelled(group: str) -> str:
     return group.translate(_SAID) if group.isalnum() and group not in ("叉", "艾克斯") else "X"
 
 
+def _is_serial(text: str, groups: list[tuple[int, int]], said: list[str]) -> bool:
+    """Return whether digits behind letters are one number, and not a model with a size beside it (DDR2 800)."""
+    return len(said[0]) >= 6 or any(character in SPOKEN for character in text[groups[0][0] : groups[-1][1]])
+
+
 def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
     """Return the identifiers inside one run of at least seven digits."""
     groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, start, end)]
@@ -129,14 +137,15 @@ def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
     letters = _LETTERS_BEFORE.search(text[before:start])
     whole = start if letters is None else before + letters.start()
     cue = _cue_before(text, start)
-    if letters is not None and cue in ("", ORDER) and not strict:
-        return [(whole, end, ORDER)]
     said = [_spelled(text[left:right]) for left, right in groups]
+    if letters is not None and not strict and (cue == ORDER or (not cue and _is_serial(text, groups, said))):
+        return [(whole, end, ORDER)]
     ordered = cue == ORDER and _ORDER_HERE.search(text[max(0, start - _CUE_WINDOW) : start]) is not None
     spans: list[Span] = []
     index = 0
     while index < len(groups):
         kind, taken = "", 0
+        from_abroad = said[index].startswith("00") or text[groups[index][0] - 1 : groups[index][0]] == "+"
         joined, joins = "", []
         for other in range(index, len(groups)):
             joined += said[other]
@@ -145,6 +154,8 @@ def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
             joins.append(joined)
         for count in range(len(joins), 0, -1):
             kind = _kind(joins[count - 1], cue, count, len(said[index]), ordered)
+            if not kind and from_abroad and _ABROAD.fullmatch(joins[count - 1]) is not None:
+                kind = LANDLINE
             if kind:
                 taken = count
                 break
@@ -159,27 +170,70 @@ def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
                 right = extension.end()
                 while index < len(groups) and groups[index][0] < right:
                     index += 1
-        elif kind == PHONE and left and text[left - 1] == "+":
+        if text[left - 1 : left] == "+":
             left -= 1
         spans.append((left, right, kind))
-    if spans or strict or _DATE.fullmatch(text, start, end) is not None:
+    if strict or _DATE.fullmatch(text, start, end) is not None:
         return spans
+    if spans:
+        return spans + _left_over(text, groups, said, spans, cue)
+    token = _doubtful(text, groups, said, cue)
+    return [(start if token in (PHONE, LANDLINE, CARD) else whole, end, token)] if token else []
+
+
+def _left_over(text: str, groups: list[tuple[int, int]], said: list[str], spans: list[Span], cue: str) -> list[Span]:
+    """Return what stands beside the certain identifiers of a run and is itself long enough to be one."""
+    found: list[Span] = []
+    edges = [0, *(edge for span in spans for edge in span[:2]), groups[-1][1]]
+    for left, right in zip(edges[::2], edges[1::2], strict=True):
+        inside = [index for index, group in enumerate(groups) if left <= group[0] and group[1] <= right]
+        if sum(len(said[index]) for index in inside) >= _FEWEST:
+            beside = [groups[index] for index in inside]
+            token = _doubtful(text, beside, [said[index] for index in inside], cue)
+            if token:
+                found.append((beside[0][0], beside[-1][1], token))
+    return found
+
+
+def _doubtful(text: str, groups: list[tuple[int, int]], said: list[str], cue: str) -> str:
+    """Name what a run without a certain identifier may be by its cue, its length or the way it is spoken, else ''."""
+    start, end = groups[0][0], groups[-1][1]
     digits = "".join(said)
-    spoken = sum(1 for character in text[start:end] if character in SPOKEN)
-    if len(digits) <= 8 and _COUNTED.match(text, end) is not None:
-        return []
-    if len(groups) == 1 and 15 <= len(digits) <= 19 and not cue and luhn.is_valid(digits):
-        behind = _CARD_BEHIND.match(text, end)
-        if behind is not None:
-            return [(start, end, CARD)]
+    size = len(digits)
+    gaps = [text[left[1] : right[0]] for left, right in pairwise(groups)]
+    if size <= 8 and _COUNTED.match(text, end) is not None:
+        return ""
+    if size < 10 and cue:
+        window = text[max(0, start - _CUE_WINDOW) : start]
+        ends = [found.end() for found in _CLAUSE_END.finditer(window)]
+        cue = _cue_before(window[ends[-1] :] if ends else window, _CUE_WINDOW)
     if cue == PHONE:
-        return [(start, end, PHONE if digits.startswith("1") else LANDLINE)]
+        if any(_LISTING.search(gap) is not None for gap in gaps):
+            return ""
+        return PHONE if digits.startswith("1") else LANDLINE
     if cue:
-        return [(whole, end, cue)] if cue != CARD or len(digits) >= 10 else []
-    if (spoken >= 3 or 0 < spoken < len(digits)) and len(set(digits)) > 2:
-        return [(start, end, ACCOUNT)]
-    in_fours = len(said) >= 3 and all(len(part) == 4 for part in said[:-1])
-    return [(start, end, ORDER)] if in_fours or max(map(len, said)) >= 10 else []
+        return cue if cue != CARD or size >= 10 else ""
+    if len(groups) == 1 and 15 <= size <= 19 and luhn.is_valid(digits) and _CARD_BEHIND.match(text, end) is not None:
+        return CARD
+    if len(set(digits)) <= 2 or digits in _IN_ORDER:
+        return ""
+    stretch = longest = said[0]
+    stretches = [(start, groups[0][1])]
+    for gap, (left, right), part in zip(gaps, groups[1:], said[1:], strict=True):
+        if _LISTING.search(gap) is None:
+            stretch += part
+            stretches[-1] = (stretches[-1][0], right)
+        else:
+            stretch = part
+            stretches.append((left, right))
+        longest = max(longest, stretch, key=len)
+    if len(longest) >= 7:
+        for left, right in stretches:
+            spoken = sum(1 for character in text[left:right] if character in SPOKEN)
+            if spoken >= 3 or 0 < spoken < right - left - 1:
+                return ACCOUNT
+    in_fours = len(said) >= 3 and all(len(part) == 4 for part in said[:-1]) and all(gap in (" ", "-") for gap in gaps)
+    return ORDER if in_fours or max(map(len, said)) >= 10 else ""
 
 
 def numbers(text: str, *, strict: bool = False) -> list[Span]:
@@ -201,7 +255,7 @@ def numbers(text: str, *, strict: bool = False) -> list[Span]:
     spans: list[Span] = []
     done = 0
     for start, end in runs:
-        for span in _read_run(text, start, end, strict):
+        for span in sorted(_read_run(text, start, end, strict)):
             if span[0] >= done:
                 spans.append(span)
                 done = span[1]
