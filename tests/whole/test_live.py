@@ -14,7 +14,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests_live import REORDER_SECONDS, configuration, consume, decided, early, live_until, produce
+from tests_live import (
+    REORDER_SECONDS,
+    configuration,
+    consume,
+    decided,
+    early,
+    live_until,
+    produce,
+    wait_for_one,
+)
 
 from flows.live import StateFolder, run_live
 from qianshao.app.rehearsal import Rehearsal
@@ -77,6 +86,24 @@ def test_a_service_killed_again_and_again_tells_everybody_what_a_replay_says_and
         told = consume(kafka, topic)
         assert set(Counter(identity for identity, _ in told).values()) <= {1}, topic
         assert sorted(value for _, value in told) == sorted((out / f"{name}.jsonl").read_bytes().splitlines()), topic
+
+
+def test_a_service_killed_before_its_first_snapshot_does_not_tell_anybody_again(
+    kafka: Any, world: list[bytes], replayed: Rehearsal, tmp_path: Path
+) -> None:
+    kafka = msgspec.structs.replace(kafka, idle_seconds=2)
+    records, until = produce(kafka, world), live_until(replayed)
+    config, out = configuration(tmp_path, kafka, snapshot_seconds=600), tmp_path / "out"
+    process = start(config, out, records + 1, until)
+    first = wait_for_one(kafka, kafka.incidents)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    later = {"id": "later", "kind": "chat", "ts": replayed.watermark + 60_000, "role": "customer", "text": "你好"}
+    produce(kafka, [msgspec.json.encode(later)])
+    finish(start(config, out, records + 1, until))
+    told = [identity for identity, _ in consume(kafka, kafka.incidents)]
+    assert told.count(first) == 1
+    assert len(told) == len(set(told)) == len((out / "incidents.jsonl").read_bytes().splitlines())
 
 
 class ComingAndGoing:

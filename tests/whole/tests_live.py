@@ -62,6 +62,20 @@ def consume(kafka: Kafka, topic: str) -> list[tuple[str, bytes]]:
     return found
 
 
+def wait_for_one(kafka: Kafka, topic: str) -> str:
+    """Wait for the first message of a topic and return its identity."""
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "tests", "log_level": 0})
+    parts = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, part, 0) for part in parts])
+    message = consumer.poll(120)
+    assert message is not None
+    assert message.error() is None, message.error()
+    identity = dict(message.headers() or ())["ce_id"]
+    assert isinstance(identity, bytes)
+    consumer.close()
+    return identity.decode()
+
+
 def configuration(folder: Path, kafka: Kafka, *, grafana: str | None = None, **run: object) -> Path:
     """Write the configuration of a service over the test's topics."""
     given = msgspec.to_builtins(kafka)
