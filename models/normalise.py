@@ -27,6 +27,8 @@ _MAYBE_COMBINING = re.compile(
     "[\u0300-\u1fff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e-\ufe2f\U00010000-\U0001efff]"
 )
 _MAX_COMBINING = 2
+_HONORIFIC, _HONORIFIC_WORD = "\ufdfa", "\u0635"
+"""The one ligature that NFKC makes eighteen characters of: its first letter stands for it."""
 # Digits of other scripts, and digits in black or double circles, which NFKC leaves alone.
 _FOREIGN_DIGIT = re.compile(r"[\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]|(?![0-9])\d")
 _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
@@ -34,6 +36,7 @@ _TONE = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]{0,5}[)）]")
 # Digits, written or spoken, may repeat inside a number.
 _REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖\s])\1{3,}")
+_FOUR_ALIKE = re.compile(r"(.)\1\1\1")
 _TRICK_SYMBOLS = "*^|_#"
 _SYMBOL_TRICK = re.compile(f"(?<=[{_CJK}])[{re.escape(_TRICK_SYMBOLS)}](?=[{_CJK}])")
 _SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}])[{_CJK}](?: [{_CJK}])+(?![{_CJK}])")
@@ -48,17 +51,37 @@ Place = tuple[int, int]
 """Start and end, in the original, of what a character of the normalised text came from."""
 
 
+# Characters whose simplified form depends on the word (乾净 but 乾隆). Not 么麼於: only rare names tell them apart.
+_BY_WORD = re.compile("[乾俱吒噁彷徵昇沈濛牴畫瞭薹藉衹覆鉅鍊鍾]")
+_MAX_BY_WORD = 500
+"""OpenCC costs 2 µs a character; a longer text is converted character by character."""
+
+
+class _Script(NamedTuple):
+    dirty: re.Pattern[str]
+    """Any character that needs work, of whatever kind."""
+    traditional: re.Pattern[str]
+    simplified: dict[int, str]
+    converter: opencc.OpenCC
+
+
 @cache
-def _traditional() -> tuple[re.Pattern[str], re.Pattern[str], opencc.OpenCC]:
-    """Return the gate (any character that needs work), the traditional-character gate and the converter."""
+def _script() -> _Script:
     converter = opencc.OpenCC("t2s")
     characters = [chr(code) for block in ((0x3400, 0x4DC0), (0x4E00, 0xA000)) for code in range(*block)]
-    simplified = converter.convert("\n".join(characters)).split("\n")
-    changed = [before for before, after in zip(characters, simplified, strict=True) if before != after]
-    unchanged = "".join(sorted(set(characters) - set(changed)))
+    alone = converter.convert("\n".join(characters)).split("\n")
+    simplified = {ord(before): after for before, after in zip(characters, alone, strict=True) if before != after}
+    unchanged = "".join(character for character in characters if ord(character) not in simplified)
     ordinary = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in _TRICK_SYMBOLS)
-    clean = re.escape(KEPT_PUNCTUATION + ordinary) + unchanged
-    return re.compile(f"[^{clean}]"), re.compile(f"[{''.join(changed)}]"), converter
+    dirty = re.compile(f"[^{re.escape(KEPT_PUNCTUATION + ordinary) + unchanged}]")
+    return _Script(dirty, re.compile(f"[{''.join(map(chr, simplified))}]"), simplified, converter)
+
+
+def _simplify(text: str) -> str:
+    script = _script()
+    if len(text) <= _MAX_BY_WORD and _BY_WORD.search(text) is not None:
+        return str(script.converter.convert(text))
+    return text.translate(script.simplified)
 
 
 def _traced(old: str, new: str, places: list[Place]) -> list[Place]:
@@ -141,37 +164,37 @@ def _nfkc_traced(text: str, at: list[Place]) -> str:
     return "".join(pieces)
 
 
-def _digit(match: re.Match[str]) -> str:
-    return str(unicodedata.digit(match.group()))
-
-
 def _without_spaces(match: re.Match[str]) -> str:
     return match.group().replace(" ", "")
 
 
 def _normalise(text: str, at: list[Place] | None) -> str:
-    dirty, traditional, converter = _traditional()
-    if dirty.search(text) is not None:
+    script = _script()
+    if script.dirty.search(text) is not None:
         text = _sub(_SURROGATE, "\ufffd", text, at)
         text = _sub(_INVISIBLE, "", _sub(_LINE_BREAK, " ", text, at), at)
         if _MAYBE_COMBINING.search(text) is not None:
             text = _cap_combining(text, at)
+        if _HONORIFIC in text:
+            text = text.replace(_HONORIFIC, _HONORIFIC_WORD)
         text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
         if len(text) > MAX_TEXT_CHARS:
             text = text[:MAX_TEXT_CHARS]
             if at is not None:
                 del at[MAX_TEXT_CHARS:]
         text = _sub(_INVISIBLE, "", text, at)
-        text = _sub(_FOREIGN_DIGIT, _digit, text, at)
+        if _FOREIGN_DIGIT.search(text) is not None:
+            text = text.translate({ord(each): str(unicodedata.digit(each)) for each in _FOREIGN_DIGIT.findall(text)})
         if _TONE.search(text) is not None:
             text = _sub(_GLOSS, "", text, at)
-        if traditional.search(text) is not None:
-            converted = converter.convert(text)
+        if script.traditional.search(text) is not None:
+            converted = _simplify(text)
             if at is not None:
                 at[:] = _traced(text, converted, at)
             text = converted
         text = _sub(_SYMBOL_TRICK, "", text, at)
-    text = _sub(_REPEAT, r"\1\1\1", text, at)
+    if _FOUR_ALIKE.search(text) is not None:
+        text = _sub(_REPEAT, r"\1\1\1", text, at)
     if " " in text:
         if "  " in text:
             text = _sub(_SPACES, " ", text, at)

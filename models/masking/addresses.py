@@ -14,9 +14,10 @@ _TAIL = re.compile(
     rf"(?:(?P<road>{_ROAD})(?:{_UNIT}){{1,6}}|{_UNIT}(?:{_UNIT}){{1,6}}|{_BLOCK})(?:[0-9]{{2,4}}(?![0-9A-Za-z]))?"
 )
 _REGION = re.compile(
-    rf"(?:省|自治区|(?<![城超夜门])市)[{HAN}]{{1,6}}?[市区县旗州](?:[{HAN}]{{1,5}}?[区县市])?"
+    rf"(?:省|自治区|(?<![城超夜门])市)(?=[{HAN}]{{2,22}}?(?:路|街|镇|乡|大道|村|小区|花园))[{HAN}]{{1,6}}?[市区县旗州](?:[{HAN}]{{1,5}}?[区县市])?"
     rf"(?:[{HAN}]{{1,9}}?(?:路|街道|街|镇|乡|大道|村|小区|花园))"
 )
+_REGION_GATE = re.compile(r"路|街|[镇乡村]|大道|小区|花园")
 _REGION_NAME = re.compile(rf"[{HAN}]{{2}}")
 _LEFT = 28
 _STOP = re.compile(r"在|到|是|给|的|了|吗|寄|送|住|从|去|我|你|[改换]成|地址|为|帮|请|[^\u4e00-\u9fff0-9A-Za-z\-]")
@@ -44,8 +45,8 @@ def addresses(text: str) -> list[Span]:
     spans: list[Span] = []
     if _GATE.search(text) is None:
         return spans
-    for pattern, gate in ((_TAIL, _TAIL_GATE), (_REGION, None)):
-        if gate is not None and gate.search(text) is None:
+    for pattern, gate in ((_TAIL, _TAIL_GATE), (_REGION, _REGION_GATE)):
+        if gate.search(text) is None:
             continue
         done = 0
         for found in pattern.finditer(text):

@@ -21,36 +21,37 @@ _EMAIL = re.compile(
 _HAN_EMAIL = re.compile(rf"[{HAN}]{{0,4}}@{_LABEL}(?:\.{_LABEL}){{0,3}}\.{_TOP}(?![A-Za-z])", re.I)
 _SAID_AT = re.compile(r"@|艾特|爱特|小老鼠|圈[aA]|[(\[（【 ]at[)\]）】 ]", re.I)
 
-_MAC = re.compile(r"(?<![0-9A-Fa-f:\-])[0-9A-Fa-f]{2}(?:[:\-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:\-])")
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(?<![0-9A-Fa-f:\-]..)(?:[:\-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:\-])")
 _OPENID = re.compile(
-    r"(?<![A-Za-z0-9_\-])o[A-Za-z0-9_\-]{27}(?![A-Za-z0-9_\-])|(?<![A-Za-z0-9_])wxid_[A-Za-z0-9_\-]{4,}"
+    r"o(?<![A-Za-z0-9_\-].)[A-Za-z0-9_\-]{27}(?![A-Za-z0-9_\-])|wxid_(?<![A-Za-z0-9_].....)[A-Za-z0-9_\-]{4,}"
 )
 _PLATE = re.compile(
     r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼] ?[A-HJ-NP-Za-hj-np-z][·. \-]{0,2}"
     r"(?=[A-Za-z \-]{0,8}[0-9])[A-HJ-NP-Za-hj-np-z0-9](?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){3}"
     r"(?:[挂学警港澳]|(?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){1,2})(?![A-Za-z0-9])"
 )
+# Read on the text in small letters: without a flag the patterns begin with a set of characters, which is searched fast.
 _CUED = tuple(
-    (token, re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])", re.I))
+    (token, re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])"))
     for token, cue, value in (
         (
             WECHAT,
-            r"微信|威信|薇信|weixin|wechat|v信|(?<![A-Za-z])(?:vx|wx)",
+            r"微信|威信|薇信|weixin|wechat|v信|(?:vx|wx)(?<![a-z]..)",
             r"(?=[a-z_\-]{0,40}[0-9_\-])[a-z0-9][a-z0-9_\-]{4,31}",
         ),
         (
             WECHAT,
-            r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：]|是)|(?<![A-Za-z])(?:vx|wx)[:：]|加(?:我|下|一下)?(?:微信|v信) ?",
+            r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：]|是)|(?:vx|wx)(?<![a-z]..)[:：]|加我?(?:微信|v信) ?",
             r"[a-z][a-z0-9_\-]{5,31}",
         ),
         (
             DEVICE,
-            r"设备|序列号|机身|imei|mac|(?<![A-Za-z])(?:sn|s/n)",
+            r"设备|序列号|机身|imei|mac|sn(?<![a-z]..)|s/n(?<![a-z]...)",
             r"(?=[a-z:\-]{0,40}[0-9])[a-z0-9][a-z0-9:\-]{6,40}",
         ),
         (
             ACCOUNT,
-            r"账号|帐号|账户|帐户|用户名?|会员号?|(?<![A-Za-z])(?:qq|user|uid|account)",
+            r"账号|帐号|账户|帐户|用户名?|会员号?|qq(?<![a-z]..)|user(?<![a-z]....)|uid(?<![a-z]...)|account(?<![a-z].{7})",
             r"(?=[a-z_.\-]{0,40}[0-9])[a-z0-9][a-z0-9_.\-]{5,40}",
         ),
         (
@@ -60,13 +61,10 @@ _CUED = tuple(
         ),
     )
 )
-_CUE_GATE = re.compile(
-    r"[微威薇vV]信|账号|帐号|账户|帐户|用户|会员|订单|定单|单号|运单|快递|工单|流水|票号|取件码|设备|序列号|机身"
-    r"|weixin|wechat|(?<![A-Za-z])(?:vx|wx|qq|user|uid|account|sn|s/n)|imei|mac",
-    re.I,
-)
+_LONG_WORD = re.compile(r"[A-Za-z0-9_\-]{5}")
 _ISO_DATE = re.compile(r"(?:19|20)[0-9]{2}-[0-9]{1,2}-[0-9]{1,2}")
-_MIXED = re.compile(r"(?<![A-Za-z0-9_\-])(?=[A-Za-z_\-]*[0-9])(?=[0-9_\-]*[A-Za-z])[A-Za-z0-9_\-]{8,}")
+_MIXED = re.compile(r"[A-Za-z0-9_\-](?<![A-Za-z0-9_\-].)[A-Za-z0-9_\-]{7,}")
+_LETTER = re.compile("[A-Za-z]")
 _MIXED_DIGITS = 6
 _PAGE = re.compile(r"\.s?html?(?![A-Za-z])")
 # Sizes, weights, resolutions and knowledge-base articles are no accounts.
@@ -110,16 +108,22 @@ def plates(text: str) -> Iterator[Span]:
 
 def cued_handles(text: str) -> Iterator[Span]:
     """Find what follows a cue such as 微信号, 订单号 or 账号; the spans may overlap, the first rule comes first."""
-    if _CUE_GATE.search(text) is not None:
-        for token, pattern in _CUED:
-            for found in pattern.finditer(text):
-                yield (*found.span("value"), token)
+    if _LONG_WORD.search(text) is None:
+        return
+    lower = text.lower()
+    if len(lower) != len(text):
+        lower = text  # a capital that becomes two characters would shift every place
+    for token, pattern in _CUED:
+        for found in pattern.finditer(lower):
+            yield (*found.span("value"), token)
 
 
 def mixed_words(text: str) -> Iterator[Span]:
     """Find long words of letters and at least six digits that measure nothing."""
     for found in _MIXED.finditer(text):
         word = found.group()
+        if _LETTER.search(word) is None:
+            continue
         if text[found.start() - 1 : found.start()] == "/" and _PAGE.match(text, found.end()) is not None:
             continue  # a public page
         if _ISO_DATE.match(word) is None and sum(map(str.isdigit, _MEASURED.sub("", word))) >= _MIXED_DIGITS:

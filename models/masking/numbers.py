@@ -42,7 +42,7 @@ _DATE = re.compile(r"(?:19|20)[0-9]{2}[-/. ]?(?:0[1-9]|1[0-2]|[1-9])[-/. ]?[0-3]
 _CUE_WINDOW = 12
 _CUE_WORDS = (
     ("resident", "身份证|证件号|idcard|id card"),
-    ("card", "卡号|银行卡|储蓄卡|信用卡|借记卡|尾号|bank|card"),
+    ("card", "卡号|银行卡|储蓄卡|信用卡|借记卡|(?<![单机])尾号|bank|card"),
     ("wechat", "微信|威信|薇信|wechat|weixin|v信|vx|wx"),
     ("device", r"设备(?:编号)?|序列号|机身|imei|mac|serial|\bsn\b|s/n|dev(?:ice)?\b"),
     ("account", "账号|帐号|账户|帐户|用户|会员|qq|user|uid|account|login"),
@@ -61,7 +61,7 @@ _CUE_TOKEN = {
 }
 _CUE = re.compile("|".join(f"(?P<{name}>{words})" for name, words in _CUE_WORDS), re.I)
 _ORDER_HERE = re.compile(
-    r"(?:订单|定单|运单|快递|工单|流水)(?:编号|单号|号码?)?(?:是|为|[:： #]){0,3}$|单号(?:是|为|[:： #]){0,3}$"
+    r"(?:(?:订单|定单|运单|快递|工单|流水)(?:编号|单号|号码?|尾号)?|单号)(?:是|为|[:： #，,]){0,3}$"
 )
 _CLAUSE_END = re.compile(r"[，。！？；,;!?](?=.*[^，。！？；,;!?:： ])")
 # Between the numbers of a list, a range or a size; never inside one number.
@@ -141,6 +141,9 @@ def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
     if letters is not None and not strict and (cue == ORDER or (not cue and _is_serial(text, groups, said))):
         return [(whole, end, ORDER)]
     ordered = cue == ORDER and _ORDER_HERE.search(text[max(0, start - _CUE_WINDOW) : start]) is not None
+    if ordered and not strict and len({text[left[1] : right[0]] for left, right in pairwise(groups)} | {" "}) <= 2:
+        # Groups with one sign between them all are one order number, whatever shape it happens to have.
+        return [(whole, end, ORDER)]
     spans: list[Span] = []
     index = 0
     while index < len(groups):
