@@ -317,6 +317,7 @@ class Bank:
             return None
         texts = [(event.text, event.tokens) for event in carried if event.tokens]
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
+        shown = {event.text.strip(): event.shown for event in carried if event.shown}
         kind: SignalKind = "new" if new else "device" if by_device else "rise"
         return Finding(
             series=Series(measure, name, cell),
@@ -331,7 +332,7 @@ class Bank:
             evidence=tuple(carried),
             dims=cause.dims,
             keywords=tuple(words),
-            quotes=tuple(quotes(texts, words, 5)) if texts else (),
+            quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not benign(carried) and not (by_device and only_warned(carried)),
         )
 

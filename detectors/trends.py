@@ -221,7 +221,11 @@ class TrendBook:
             if event.tokens and event.text:
                 rank = -_hash(event.id)
                 tokens = event.tokens[:DOCUMENT_TOKENS]
-                _sample(tally.documents, CELL_DOCUMENTS, _Document(rank, event.text[:DOCUMENT_CHARS], tokens))
+                _sample(
+                    tally.documents,
+                    CELL_DOCUMENTS,
+                    _Document(rank, (event.shown or event.text)[:DOCUMENT_CHARS], tokens),
+                )
                 # All topics together are only ever counted, never quoted.
                 _sample(day.documents, DAY_DOCUMENTS, _Document(rank, "", tokens))
 

@@ -124,17 +124,16 @@ def _sub(
     return "".join(pieces)
 
 
-def _cap_combining(text: str, at: list[Place] | None) -> str:
-    """Keep at most two combining marks in a row; canonical reordering of thousands is quadratic."""
-    kept: list[int] = []
-    run = 0
-    for index, character in enumerate(text):
-        run = run + 1 if unicodedata.combining(character) else 0
-        if run <= _MAX_COMBINING:
-            kept.append(index)
-    if at is not None:
-        at[:] = [at[index] for index in kept]
-    return "".join([text[index] for index in kept])
+@cache
+def _stacked() -> re.Pattern[str]:
+    """Return what finds combining marks beyond the second in a row; canonical reordering of thousands is quadratic."""
+    marks = "".join(
+        chr(code)
+        for first, last in ((0x300, 0xFE30), (0x10000, 0x1F000))
+        for code in range(first, last)
+        if unicodedata.combining(chr(code))
+    )
+    return re.compile(f"([{marks}]{{{_MAX_COMBINING}}})[{marks}]+")
 
 
 def _nfkc(match: re.Match[str]) -> str:
@@ -174,7 +173,7 @@ def _normalise(text: str, at: list[Place] | None) -> str:
         text = _sub(_SURROGATE, "\ufffd", text, at)
         text = _sub(_INVISIBLE, "", _sub(_LINE_BREAK, " ", text, at), at)
         if _MAYBE_COMBINING.search(text) is not None:
-            text = _cap_combining(text, at)
+            text = _sub(_stacked(), r"\1", text, at)
         if _HONORIFIC in text:
             text = text.replace(_HONORIFIC, _HONORIFIC_WORD)
         text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
@@ -184,7 +183,9 @@ def _normalise(text: str, at: list[Place] | None) -> str:
                 del at[MAX_TEXT_CHARS:]
         text = _sub(_INVISIBLE, "", text, at)
         if _FOREIGN_DIGIT.search(text) is not None:
-            text = text.translate({ord(each): str(unicodedata.digit(each)) for each in _FOREIGN_DIGIT.findall(text)})
+            text = text.translate(
+                {ord(each): str(unicodedata.digit(each)) for each in set(_FOREIGN_DIGIT.findall(text))}
+            )
         if _TONE.search(text) is not None:
             text = _sub(_GLOSS, "", text, at)
         if script.traditional.search(text) is not None:
@@ -264,4 +265,4 @@ def presentable(text: str) -> str:
     '門鎖離線了！！！！👨\u200d👩'
     """
     text = _NOT_SHOWN.sub("", _LINE_BREAK.sub(" ", _SURROGATE.sub("\ufffd", text[:MAX_TEXT_CHARS])))
-    return (_cap_combining(text, None) if _MAYBE_COMBINING.search(text) is not None else text).strip()
+    return (_stacked().sub(r"\1", text) if _MAYBE_COMBINING.search(text) is not None else text).strip()

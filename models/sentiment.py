@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
+from models.feeling import NEGATIVE, POSITIVE, feeling_tokens
 from models.lexicon import Lexicon
 from models.linear import Linear
 from models.topic import is_small_talk
@@ -16,14 +17,16 @@ _LEXICON_LOGIT = 2.2
 _SILENT_LOGIT = 1.0
 _SARCASM_LOGIT = 2.0
 _NEUTRAL_MARGIN = 0.1
+_FACE_WEIGHT = 1.0
 
 
 class SentimentModel:
     """Sentiment of each text of a batch.
 
     The sum of a rule (words of feeling, turned by negation, weighted by degree; thanks beside a complaint counts as a
-    complaint) and of a linear layer fitted on texts that the project wrote itself, as logits. Texts without a word
-    of feeling stay near 0. It fails on irony without thanks and on feeling told through facts alone.
+    complaint; emoji and emotes weigh as words) and of a linear layer fitted on texts that the project wrote itself, as
+    logits. Texts without a word of feeling stay near 0. It fails on irony without thanks and on feeling told through
+    facts alone.
     """
 
     def __init__(self, lexicon: Lexicon, layer: Linear) -> None:
@@ -35,8 +38,9 @@ class SentimentModel:
         """Return one value per text, P(positive) − P(negative), rounded to four digits."""
         logits = _LAYER_SHARE * self._layer.logits(matrix)
         feelings = [self._lexicon.feeling(text) for text in texts]
-        words = np.array([feeling.positive + feeling.negative for feeling in feelings])
-        rule = _LEXICON_LOGIT * np.array([feeling.score for feeling in feelings]) / np.sqrt(1 + words)
+        faces = [_faces(text) for text in texts]
+        words = np.array([feeling.positive + feeling.negative for feeling in feelings]) + np.abs(faces)
+        rule = _LEXICON_LOGIT * (np.array([feeling.score for feeling in feelings]) + faces) / np.sqrt(1 + words)
         silent = words == 0
         logits[:, self._positive] += rule / 2
         logits[:, self._negative] -= rule / 2
@@ -49,3 +53,12 @@ class SentimentModel:
         values[idle] = 0.0
         values[np.abs(values) < _NEUTRAL_MARGIN] = 0.0
         return [round(value, 4) for value in values.tolist()]
+
+
+def _faces(text: str) -> float:
+    """Weigh emoji and emotes: −1 … 1, for three angry faces say no more than two."""
+    tokens = feeling_tokens(text)
+    if not tokens:
+        return 0.0
+    total = sum((token in POSITIVE) - (token in NEGATIVE) for token in tokens)
+    return max(-_FACE_WEIGHT, min(_FACE_WEIGHT, total * _FACE_WEIGHT / 2))

@@ -18,12 +18,13 @@ from models.masking import (
     mask_field,
     mask_normalised,
     mask_own,
+    mask_shown,
     may_identify,
     names_private_dimension,
     own_identifiers,
     token_for_key,
 )
-from models.normalise import normalise
+from models.normalise import normalise, presentable
 from models.sentiment import SentimentModel
 from models.template import message_template
 from models.tokens import Tokeniser
@@ -155,7 +156,11 @@ class Understanding:
             return masked if len(masked) < _SHORTEST_OWN else mask_own(masked, own)
 
         raw = event.text if event.text is not None else event.message
-        text = mask_normalised(mask_own(self._clean(raw), own)) if raw else ""
+        normal = self._clean(raw) if raw else ""
+        text = mask_normalised(mask_own(normal, own))
+        shown = ""
+        if raw and normal != raw and _speaks_for_customer(event):
+            shown = presentable(raw) if text == normal else mask_shown(raw, own)
         return Observation(
             id=self._event_id(event),
             kind=event.kind,
@@ -175,6 +180,7 @@ class Understanding:
             conversation=conversation,
             role=field(event.role),
             text=text,
+            shown="" if shown == text else shown,
             type=field(event.type) or "",
             status=field(event.status) or "",
             level=field(event.level) or "",

@@ -71,6 +71,8 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     role: str | None = None
     text: str = ""
     """Masked text: the chat turn, the call segment, the ticket text or the device message."""
+    shown: str = ""
+    """The same, masked, as its writer spelt it (script, width, repeats), for quotes; '' = as `text`."""
     topic: str = ""
     """Service topic of the shipped taxonomy, '' when the model abstains or the event carries no customer voice."""
     topic_confidence: float = 0.0

@@ -41,7 +41,7 @@ def _is_tail(found: re.Match[str]) -> bool:
 
 
 def addresses(text: str) -> list[Span]:
-    """Find street addresses; the spans may overlap, the first come first."""
+    """Find street addresses, in order and without overlaps."""
     spans: list[Span] = []
     if _GATE.search(text) is None:
         return spans
@@ -68,4 +68,15 @@ def addresses(text: str) -> list[Span]:
             for found in _CUED.finditer(text)
             if len(_WORD.findall(found["address"])) >= (1 if _ANY_DIGIT.search(found["address"]) is not None else 2)
         ]
-    return spans
+    return _joined(spans)
+
+
+def _joined(spans: list[Span]) -> list[Span]:
+    """Make one of the parts of an address that touch (a street, then a community and its building)."""
+    joined: list[Span] = []
+    for start, end, token in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]), token)
+        else:
+            joined.append((start, end, token))
+    return joined

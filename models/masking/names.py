@@ -42,6 +42,11 @@ _SURNAME = re.compile(
     rf"(?:我姓|免贵姓|本人姓|贵姓|鄙姓)(?:是|[:： ])?(?P<name>{COMPOUND}|[{SURNAMES}{_RARE}])(?![{HAN}]?名)"
 )
 _TITLED = re.compile(rf"(?<![{HAN}])(?P<name>{FULL_NAME})(?=先生|女士|小姐|同学)")
+_ALONE = re.compile(rf"(?<![{HAN}〔〕A-Za-z0-9])(?P<name>{FULL_NAME})(?![{HAN}〔〕])")
+_SPOKEN_OF = re.compile(
+    rf"(?:客户|用户|顾客|会员|业主|车主|机主|租户|本人|经理|师傅|我是|找|替|帮|由|跟|叫|转)(?P<name>{FULL_NAME}"
+    rf")(?![{HAN}])|(?<![{HAN}])(?P<owner>{FULL_NAME})(?=的|说|要|想|来电|投诉|反映|反馈|咨询|报修|女儿|妈|爸|家)"
+)
 _GATE = re.compile(r"叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学")
 _RULES = (_SELF, _FIELD, _FIELD_BARE, _SURNAME, _TITLED)
 
@@ -55,3 +60,14 @@ def names(text: str) -> Iterator[Span]:
         for rule in _RULES:
             for found in rule.finditer(text):
                 yield (*found.span("name"), NAME)
+
+
+def bare_names(text: str) -> Iterator[Span]:
+    """Find what may be a name although nothing announces it: for records that nobody can trust.
+
+    It errs towards masking: short words that begin with a surname go as well (成功, 高兴), where they stand alone.
+    """
+    for found in _ALONE.finditer(text):
+        yield (*found.span("name"), NAME)
+    for found in _SPOKEN_OF.finditer(text):
+        yield (*found.span(found.lastgroup or 0), NAME)

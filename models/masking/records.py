@@ -22,8 +22,9 @@ from models.masking.kinds import (
     RESIDENT,
     WECHAT,
 )
+from models.masking.names import bare_names
 from models.masking.numbers import DIGIT, GAP
-from models.masking.text import mask, mask_normalised
+from models.masking.text import mask, mask_normalised, put
 from models.normalise import normalise
 
 MIN_OWN_CHARS = 5
@@ -199,7 +200,8 @@ def mask_excerpt(raw: bytes) -> str:
     """Return the masked beginning of a record that could not be counted: one line, at most 200 characters.
 
     Nothing can be trusted to be where it belongs, so it errs towards masking: customer objects are blanked, whole or
-    truncated; so are the values of identifying keys; every run of seven or more digits and every long serial goes.
+    truncated; so are the values of identifying keys; every run of seven or more digits, every long serial and every
+    short word that may be a name goes.
 
     >>> mask_excerpt(b'{"id":"a1","customer":{"phone":"138001380')
     '{"id":"a1","customer":…'
@@ -212,6 +214,6 @@ def mask_excerpt(raw: bytes) -> str:
         text = re.sub(r"[A-Za-z0-9_@.\-]{1,200}$", "", text)
     text = _blank_customers(text)
     text = _PRIVATE_KEY.sub(r"\1…", text)
-    text = mask_normalised(text)
+    text = put(mask_normalised(text), bare_names)
     text = _SERIAL.sub(ACCOUNT, _LONG_RUN.sub(ACCOUNT, text))
     return text[:MAX_EXCERPT_CHARS]

@@ -80,6 +80,11 @@ def _start(span: Span) -> int:
     return span[0]
 
 
+def put(text: str, rule: Rule) -> str:
+    """Apply one more rule to a normalised text, once."""
+    return _put(text, list(rule(text)), None)
+
+
 def _once(text: str, rules: tuple[Rule, ...], places: list[Place] | None) -> str:
     for rule in rules:
         spans = list(rule(text))
