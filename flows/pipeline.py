@@ -69,6 +69,14 @@ class Stateful(Protocol):
         ...
 
 
+class LearningStage(Stateful, Protocol):
+    """Learns from labels, and corrects what was understood before."""
+
+    def adapt(self, observations: Sequence[Observation], /) -> None:
+        """Correct observations in place, in order, and learn from them."""
+        ...
+
+
 class BankStage(Stateful, Protocol):
     """Counts ordered observations and compares them."""
 
@@ -102,6 +110,7 @@ class Stages(msgspec.Struct, frozen=True):
 
     labeller: Callable[[], Labeller]
     excerpt: Excerpt
+    learning: Callable[[], LearningStage]
     bank: Callable[[bool], BankStage]
     """Takes whether the bank is the root."""
     desk: Callable[[], DeskStage]
@@ -206,6 +215,43 @@ def share_out(slab: Slab, shards: int) -> list[ShardWork]:
         for work, part in zip(works, parts, strict=True):
             work.steps.append(Step(watermark=step.watermark, counted=part))
     return works
+
+
+class _OrderingState(msgspec.Struct):
+    intake: bytes
+    learning: bytes
+
+
+class Ordering:
+    """Puts what was read into one order, and lets the labels in it teach what comes after them."""
+
+    def __init__(self, stages: Stages, sources: Sequence[str], config: Config) -> None:
+        self._intake = Intake(sources, config.service, stages.excerpt)
+        self._learning = stages.learning()
+
+    @property
+    def newest(self) -> int | None:
+        """The largest event time that any source has reached."""
+        return self._intake.newest
+
+    def take(self, batch: ReadBatch) -> Slab | None:
+        """Take one batch; give out what may be released now."""
+        self._intake.accept(batch)
+        slab = self._intake.cut()
+        if slab is not None:
+            for step in slab.steps:
+                self._learning.adapt(step.counted)
+        return slab
+
+    def snapshot(self) -> bytes:
+        """Write what waits and what was learnt."""
+        return pack("ordering", SNAPSHOT_VERSION, _OrderingState(self._intake.snapshot(), self._learning.snapshot()))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        state = unpack(data, "ordering", SNAPSHOT_VERSION, _OrderingState)
+        self._intake.restore(state.intake)
+        self._learning.restore(state.learning)
 
 
 class _BankState(msgspec.Struct):
@@ -490,15 +536,14 @@ def build_flow(
         return _Stage(read, None)
 
     def intake(resumed: bytes | None) -> _Stage[ReadBatch, Slab]:
-        stage = Intake(sources, config.service, stages.excerpt)
+        stage = Ordering(stages, sources, config)
         if resumed is not None:
             stage.restore(resumed)
 
         def handle(batch: ReadBatch) -> list[Slab]:
             flight.batches -= 1
-            stage.accept(batch)
+            slab = stage.take(batch)
             flight.newest = stage.newest
-            slab = stage.cut()
             return [] if slab is None else [slab]
 
         return _Stage(handle, stage.snapshot if durable else None)

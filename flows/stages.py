@@ -7,8 +7,10 @@ from pathlib import Path
 from detectors.bank import Bank
 from detectors.calendar import Calendar
 from detectors.trends import TrendBook
+from flows.learning import Learning
 from flows.pipeline import Stages
 from models.masking import mask_excerpt
+from models.online import Learner
 from models.understanding import Understanding
 from qianshao.clock import MINUTE_MS, SECOND_MS
 from qianshao.config import Config, pseudonym_key
@@ -32,6 +34,7 @@ def product_stages(config: Config, calendar: Path | None) -> Stages:
     return Stages(
         labeller=lambda: Understanding(key),
         excerpt=mask_excerpt,
+        learning=lambda: Learning(Learner()),
         bank=lambda root: Bank(config.detection, root=root, decision_ms=decision_ms, zone=zone, calendar=planned),
         desk=lambda: Desk(config),
         trends=lambda: TrendBook(zone, config.service.allowed_lateness_minutes * MINUTE_MS),

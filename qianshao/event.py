@@ -84,6 +84,10 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     """Content words of customers' text and ticket text, for keywords; no stop words, no masked tokens."""
     danger: str = ""
     """Name of a rare danger that the text asserts (人身安全, 资金被骗 …), '' if none."""
+    guess: str = ""
+    """Ticket type that this customer's conversation would be given, as agents' labels taught; '' where it is not sure
+    enough, and for everything but customers' words."""
+    guess_confidence: float = 0.0
     type: str = ""
     status: str = ""
     level: str = ""

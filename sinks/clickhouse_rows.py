@@ -41,6 +41,8 @@ def event_columns(events: Sequence[Observation], *, late: bool) -> Columns:
         "sentiment": [event.sentiment for event in events],
         "terms": [event.terms for event in events],
         "danger": [event.danger for event in events],
+        "guess": [event.guess for event in events],
+        "guess_confidence": [event.guess_confidence for event in events],
         "type": [event.type for event in events],
         "status": [event.status for event in events],
         "level": [event.level for event in events],

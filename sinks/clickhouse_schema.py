@@ -277,6 +277,18 @@ MIGRATIONS: tuple[Migration, ...] = (
             "CREATE VIEW IF NOT EXISTS decisions AS SELECT * EXCEPT stored_on FROM actions FINAL",
         ),
     ),
+    Migration(
+        4,
+        "the ticket type that customers' words would be given",
+        (
+            "ALTER TABLE events ADD COLUMN IF NOT EXISTS guess LowCardinality(String) AFTER danger",
+            "ALTER TABLE events ADD COLUMN IF NOT EXISTS guess_confidence Float32 AFTER guess",
+            """
+            CREATE OR REPLACE VIEW counted_events AS
+            SELECT * EXCEPT (stored_on, late) FROM events FINAL WHERE NOT late
+            """,
+        ),
+    ),
 )
 
 KEPT_FOR_A_WHILE = ("events", "rollups", "incidents", "pushes", "trends", "deadletters", "pulses", "actions")

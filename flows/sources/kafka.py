@@ -200,8 +200,8 @@ class KafkaReader:
         """Read one batch, None if nothing is there now; `newest` is the largest event time that the flow knows."""
         now = self._monotonic()
         if now - self._asked >= AWAY_SECONDS:
-            for partition in self._partitions:
-                partition.at_end, partition.last_record = False, now
+            for each in self._partitions:
+                each.at_end, each.last_record = False, now
         self._asked = now
         if now - self._discovered >= self._discover_seconds:
             self._discover(fresh=False)

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from flows.pipeline import BankStage, DeskStage, Labeller, Stages, Stateful, TrendStage
+from flows.pipeline import BankStage, DeskStage, Labeller, LearningStage, Stages, Stateful, TrendStage
 from flows.replay import OutcomeSink, run_replay
 from flows.sources.world import write_world
 from flows.stages import product_stages
@@ -39,7 +39,7 @@ HOURS = 12
 BATCH = 1_000
 TOPICS = 20
 
-STAGES: tuple[str, ...] = ("understand", "count_and_detect", "decide", "trends", "store")
+STAGES: tuple[str, ...] = ("understand", "learn", "count_and_detect", "decide", "trends", "store")
 """Stages that are timed on their own: `understand` is everything from normalising to sentiment."""
 
 
@@ -251,6 +251,16 @@ class _TimedState:
         self._state.restore(data)
 
 
+class _TimedLearning(_TimedState):
+    def __init__(self, stage: LearningStage, clock: _Clock) -> None:
+        super().__init__(stage)
+        self._stage, self._clock = stage, clock
+
+    def adapt(self, observations: Sequence[Observation], /) -> None:
+        with self._clock.running("learn"):
+            self._stage.adapt(observations)
+
+
 class _TimedBank(_TimedState):
     def __init__(self, stage: BankStage, clock: _Clock) -> None:
         super().__init__(stage)
@@ -315,6 +325,7 @@ def stage_shares(path: Path, out: Path) -> dict[str, float]:
         return Stages(
             labeller=lambda: _TimedLabeller(stages.labeller(), clock),
             excerpt=stages.excerpt,
+            learning=lambda: _TimedLearning(stages.learning(), clock),
             bank=lambda root: _TimedBank(stages.bank(root), clock),
             desk=lambda: _TimedDesk(stages.desk(), clock),
             trends=lambda: _TimedTrends(stages.trends(), clock),

@@ -152,10 +152,29 @@ class NoTrends:
         """No state."""
 
 
+class NoLearning:
+    """Learns nothing."""
+
+    def adapt(self, observations: Sequence[Observation]) -> None:
+        """Leaves them as they are."""
+
+    def snapshot(self) -> bytes:
+        """No state."""
+        return b""
+
+    def restore(self, data: bytes) -> None:
+        """No state."""
+
+
 def plain_stages(config: Config, calendar: Path | None) -> Stages:
     """All stand-ins."""
     return Stages(
-        labeller=CopyingLabeller, excerpt=excerpt, bank=TickingBank, desk=lambda: TellingDesk(config), trends=NoTrends
+        labeller=CopyingLabeller,
+        excerpt=excerpt,
+        learning=NoLearning,
+        bank=TickingBank,
+        desk=lambda: TellingDesk(config),
+        trends=NoTrends,
     )
 
 

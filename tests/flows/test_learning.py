@@ -1,0 +1,111 @@
+"""Labels that come in teach what customers' words mean here, at ticks of event time, however the stream is cut."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from flow_fakes import START
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.learning import LEARNING_MS, Learning
+from models.online import Learner, LearnerLimits
+from qianshao.errors import StoreError
+from qianshao.event import Observation
+
+MINUTE = 60_000
+WORDS = {
+    "开锁失败": ("门锁", "打不开", "指纹", "钥匙", "进不去"),
+    "配送延迟": ("快递", "没到", "物流", "催单", "派送"),
+}
+
+
+def fresh() -> Learning:
+    return Learning(Learner(LearnerLimits(bits=12, enough_labels=10)))
+
+
+def stream(seed: int, conversations: int) -> list[Observation]:
+    """Conversations of two turns; minutes later a ticket with its type, and a rating."""
+    rng = random.Random(seed)
+    events: list[Observation] = []
+    for number in range(conversations):
+        kind = rng.choice(sorted(WORDS))
+        begun = START + number * 2 * MINUTE
+        for turn in range(2):
+            words = tuple(rng.sample(WORDS[kind], 3))
+            events.append(
+                Observation(
+                    id=f"c{number}-{turn}",
+                    kind="chat",
+                    ts=begun + turn * 20_000,
+                    conversation=number + 1,
+                    role="customer",
+                    text="".join(words),
+                    tokens=words,
+                )
+            )
+        ticket = Observation(id=f"t{number}", kind="ticket", ts=begun + 20 * MINUTE, conversation=number + 1, type=kind)
+        rating = Observation(id=f"r{number}", kind="rating", ts=begun + 21 * MINUTE, conversation=number + 1, score=2)
+        events += [ticket, rating]
+    return sorted(events, key=lambda event: (event.ts, event.id))
+
+
+def copies(events: Sequence[Observation]) -> list[Observation]:
+    return [msgspec.structs.replace(event) for event in events]
+
+
+def said(events: Sequence[Observation]) -> list[tuple[str, str, float, float]]:
+    return [(event.id, event.guess, event.guess_confidence, event.sentiment) for event in events]
+
+
+def test_customers_words_get_the_type_that_agents_gave_to_such_conversations() -> None:
+    events = stream(1, 300)
+    fresh().adapt(events)
+    spoken = [event for event in events if event.kind == "chat"]
+    assert {event.guess for event in spoken[:10]} == {""}, "nothing is known before the first labels"
+    late = spoken[-100:]
+    right = [event for event in late if event.guess and set(event.tokens) <= set(WORDS[event.guess])]
+    assert len(right) >= 90
+    assert not any(event.guess for event in events if event.kind != "chat")
+
+
+def test_what_was_learnt_takes_effect_only_at_the_next_tick_of_learning() -> None:
+    events = stream(2, 300)
+    learning = fresh()
+    learning.adapt(events)
+    tick = events[-1].ts // LEARNING_MS * LEARNING_MS
+    probe = next(event for event in reversed(events) if event.guess)
+    before = msgspec.structs.replace(probe, id="before", ts=tick + LEARNING_MS - 1, guess="", guess_confidence=0.0)
+    lesson = stream(3, 40)
+    for event in lesson:
+        event.ts, event.conversation = events[-1].ts, event.conversation + 10_000
+    learning.adapt(lesson)
+    learning.adapt([before])
+    assert (before.guess, before.guess_confidence) == (probe.guess, probe.guess_confidence)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 400), max_size=8), st.integers(0, 400))
+def test_no_cut_and_no_restart_changes_what_is_said(seed: int, cuts: list[int], restart: int) -> None:
+    events = stream(seed, 100)
+    whole = copies(events)
+    fresh().adapt(whole)
+
+    learning = fresh()
+    places = sorted({0, len(events), min(restart, len(events)), *(min(cut, len(events)) for cut in cuts)})
+    for begin, end in itertools.pairwise(places):
+        if begin == restart:
+            resumed = fresh()
+            resumed.restore(learning.snapshot())
+            learning = resumed
+        learning.adapt(events[begin:end])
+    assert said(events) == said(whole)
+
+
+def test_a_foreign_snapshot_is_refused() -> None:
+    with pytest.raises(StoreError, match="snapshot for learning"):
+        fresh().restore(b"junk")
