@@ -39,7 +39,8 @@ _REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐勾壹
 _FOUR_ALIKE = re.compile(r"(.)\1\1\1")
 _TRICK_SYMBOLS = "*^|_#"
 _SYMBOL_TRICK = re.compile(f"(?<=[{_CJK}])[{re.escape(_TRICK_SYMBOLS)}](?=[{_CJK}])")
-_SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}])[{_CJK}](?: [{_CJK}])+(?![{_CJK}])")
+# Beside a token of masking nothing is joined: there stood, before masking, what kept the characters apart.
+_SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}〕])[{_CJK}](?: [{_CJK}])+(?![{_CJK}〔])")
 _SPACES = re.compile(r"\s{2,}")
 # What may not be shown as it came: controls, marks that turn the direction of reading, tags; joiners of emoji may.
 _NOT_SHOWN = re.compile(
@@ -140,8 +141,23 @@ def _nfkc(match: re.Match[str]) -> str:
     return unicodedata.normalize("NFKC", match.group())
 
 
+def _units(text: str) -> list[str]:
+    """Cut a text where NFKC cannot join: a letter stays with its marks, a syllable with its parts."""
+    units: list[str] = []
+    for character in text:
+        if units and not character.isascii():
+            both = units[-1] + character
+            if unicodedata.normalize("NFKC", both) != (
+                unicodedata.normalize("NFKC", units[-1]) + unicodedata.normalize("NFKC", character)
+            ):
+                units[-1] = both
+                continue
+        units.append(character)
+    return units
+
+
 def _nfkc_traced(text: str, at: list[Place]) -> str:
-    """Do what NFKC does to every stretch, character by character where that comes to the same."""
+    """Do what NFKC does to every stretch, unit by unit where that comes to the same."""
     pieces: list[str] = []
     moved: list[Place] = []
     done = 0
@@ -150,11 +166,14 @@ def _nfkc_traced(text: str, at: list[Place]) -> str:
         pieces.append(text[done:start])
         moved += at[done:start]
         new = _nfkc(found)
-        single = [unicodedata.normalize("NFKC", character) for character in found.group()]
+        units = _units(found.group())
+        single = [unicodedata.normalize("NFKC", unit) for unit in units]
         pieces.append(new)
         if "".join(single) == new:
-            for place, each in zip(at[start:end], single, strict=True):
-                moved += [place] * len(each)
+            at_unit = start
+            for unit, each in zip(units, single, strict=True):
+                moved += [(at[at_unit][0], at[at_unit + len(unit) - 1][1])] * len(each)
+                at_unit += len(unit)
         else:
             moved += [(at[start][0], at[end - 1][1])] * len(new)
         done = end

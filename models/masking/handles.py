@@ -28,7 +28,7 @@ _OPENID = re.compile(
 _PLATE = re.compile(
     r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼] ?[A-HJ-NP-Za-hj-np-z][·. \-]{0,2}"
     r"(?=[A-Za-z \-]{0,8}[0-9])[A-HJ-NP-Za-hj-np-z0-9](?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){3}"
-    r"(?:[挂学警港澳]|(?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){1,2})(?![A-Za-z0-9])"
+    r"(?:[挂学警港澳]|(?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){1,2})(?![0-9])"
 )
 # Read on the text in small letters: without a flag the patterns begin with a set of characters, which is searched fast.
 _CUED = tuple(

@@ -23,8 +23,10 @@ COMPOUND = (
     "欧阳|上官|司马|诸葛|皇甫|司徒|夏侯|尉迟|东方|慕容|令狐|端木|轩辕|宇文|长孙|司空"
     "|公孙|百里|南宫|西门|独孤|呼延|澹台|闻人|钟离|赫连"
 )
-_GIVEN_STOP = "的是要在电想说有来问买刚把被和跟不没给去打看就也都，。！？,.!?"
-FULL_NAME = rf"(?!谢谢|向前|万能|高级)(?:(?:{COMPOUND})|[{SURNAMES}])[{HAN}](?:(?![{_GIVEN_STOP}])[{HAN}])?"
+_GIVEN_STOP = "我你的是要在电想说有来问买刚把被和跟不没给去打看就也都，。！？,.!?"
+FULL_NAME = (
+    rf"(?!谢谢|向前|万能|高级|华[东西南北中])(?:(?:{COMPOUND})|[{SURNAMES}])[{HAN}](?:(?![{_GIVEN_STOP}])[{HAN}])?"
+)
 _ANY_NAME = (
     rf"[{HAN}]{{1,8}}(?:·[{HAN}]{{1,8}}){{1,3}}"
     rf"|(?:(?:{COMPOUND})[{HAN}]|[{SURNAMES}{_RARE}][{HAN}])(?:(?![{_GIVEN_STOP}])[{HAN}])?"
@@ -44,8 +46,8 @@ _SURNAME = re.compile(
 _TITLED = re.compile(rf"(?<![{HAN}])(?P<name>{FULL_NAME})(?=先生|女士|小姐|同学)")
 _ALONE = re.compile(rf"(?<![{HAN}〔〕A-Za-z0-9])(?P<name>{FULL_NAME})(?![{HAN}〔〕])")
 _SPOKEN_OF = re.compile(
-    rf"(?:客户|用户|顾客|会员|业主|车主|机主|租户|本人|经理|师傅|我是|找|替|帮|由|跟|叫|转)(?P<name>{FULL_NAME}"
-    rf")(?![{HAN}])|(?<![{HAN}])(?P<owner>{FULL_NAME})(?=的|说|要|想|来电|投诉|反映|反馈|咨询|报修|女儿|妈|爸|家)"
+    rf"(?:客户|用户|顾客|会员|业主|车主|机主|租户|本人|经理|师傅|我是|找|替|帮|由|跟|叫|转)(?P<name>{FULL_NAME})"
+    rf"|(?<![{HAN}])(?P<owner>{FULL_NAME})(?=的|说|要|想|来电|投诉|反映|反馈|咨询|报修|女儿|妈|爸|家)"
 )
 _GATE = re.compile(r"叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学")
 _RULES = (_SELF, _FIELD, _FIELD_BARE, _SURNAME, _TITLED)

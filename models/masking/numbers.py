@@ -10,9 +10,9 @@ from stdnum.cn import ric
 
 from models.masking.kinds import ACCOUNT, CARD, DEVICE, LANDLINE, ORDER, PHONE, RESIDENT, WECHAT, Span
 
-SPOKEN = "零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖"
+SPOKEN = "零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖参"
 DIGIT = f"0-9{SPOKEN}"
-_SAID = str.maketrans(SPOKEN, "00123456789" + "12079" + "123456789")
+_SAID = str.maketrans(SPOKEN, "00123456789" + "12079" + "1234567893")
 
 # What may stand between two digits of one number: signs, spaces, emoji, stray marks; not letters, not our own tokens.
 _SIGN = (
@@ -125,7 +125,10 @@ def _spelled(group: str) -> str:
 
 def _is_serial(text: str, groups: list[tuple[int, int]], said: list[str]) -> bool:
     """Return whether digits behind letters are one number, and not a model with a size beside it (DDR2 800)."""
-    return len(said[0]) >= 6 or any(character in SPOKEN for character in text[groups[0][0] : groups[-1][1]])
+    if len(said[0]) >= 6 or len(groups) == 1:
+        return True
+    gap = text[groups[0][1] : groups[1][0]]
+    return gap.isalpha() and any(character in SPOKEN for character in text[groups[0][0] : groups[-1][1]])
 
 
 def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:

@@ -44,6 +44,7 @@ _FIELD_RULES: tuple[Rule, ...] = (emails, open_ids, machine_addresses, plates, a
 _GATE = re.compile(
     rf"[0-9@]|[{DIGIT}]{GAP}[{DIGIT}]|叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学"
     r"|微信|威信|薇信|艾特|爱特|小老鼠|圈[aA]|[vV]信|[wW]e[iC]|wxid|[vV][xX]|[wW][xX]|地址|住址|省|市|自治区|[A-Za-z0-9_\-]{28}"
+    r"|[(\[（【 ][aA][tT][)\]）】 ]"
 )
 # Five digits close together, or a sign of an identifier that has fewer.
 _ASCII_GATE = re.compile(
