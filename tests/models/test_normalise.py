@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.normalise import normalise
+from models.normalise import aligned, normalise, presentable
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,62 @@ def test_hostile_texts_are_normalised_in_linear_time(text: str) -> None:
     result = normalise(text)
     assert time.process_time() - started < 0.5
     assert len(result) <= 20_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.text(
+        st.one_of(
+            st.characters(), st.sampled_from("門锁 *·(tǒng)一11好̧́\u200b\ud800　１㎏½한\u1112\u1161\u11ab！٣乾麼")
+        ),
+        max_size=60,
+    )
+)
+def test_every_character_of_the_result_knows_its_place_in_the_original(text: str) -> None:
+    result, places = aligned(text)
+    assert result == normalise(text)
+    assert len(places) == len(result)
+    assert all(0 <= start < end <= len(text) for start, end in places)
+    assert all(before[0] <= after[0] and before[1] <= after[1] for before, after in itertools.pairwise(places))
+
+
+def test_places_point_at_what_the_writer_typed() -> None:
+    original = "門\u200b鎖：退*款，投 訴！！！！！！１３８㎏ 統(tǒng)一 e\u0301"
+    result, places = aligned(original)
+    for word, typed in (
+        ("门锁", "門\u200b鎖"),
+        ("退款", "退*款"),
+        ("！！！", "！！！！！！"),
+        ("138", "１３８"),
+        ("kg", "㎏"),
+    ):
+        start = result.index(word)
+        assert original[places[start][0] : places[start + len(word) - 1][1]] == typed
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.one_of(st.characters(), st.sampled_from("門锁😡\u200d\u202e\ud800\x00\u0301！")), max_size=60))
+def test_what_is_presentable_holds_no_control_and_says_the_same(text: str) -> None:
+    shown = presentable(text)
+    shown.encode("utf-8")
+    assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in shown)
+    assert not set("\u202a\u202b\u202d\u202e\u2066\u2067") & set(shown)
+    assert normalise(shown) == normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("٠١٢٣٤٥٦٧٨٩", "0123456789"),
+        ("⓪①②③𝟒𝟓➏❼⓼９", "0123456789"),
+        ("乾淨，乾隆，計畫，瞭望，瞭解，徵求", "干净，乾隆，计划，瞭望，了解，征求"),
+        ("什麼，關於，電畫面", "什么，关于，电画面"),
+    ],
+)
+def test_digits_of_any_script_and_characters_of_either_script_are_one(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+def test_a_long_traditional_text_is_simplified_like_a_short_one() -> None:
+    clause = "門鎖離線了，打不開，電話打了三次沒有人接。"
+    assert normalise(clause * 100) == normalise(clause) * 100
