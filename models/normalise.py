@@ -26,11 +26,13 @@ _INVISIBLE = re.compile(
 _MAYBE_COMBINING = re.compile(
     "[\u0300-\u1fff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e-\ufe2f\U00010000-\U0001efff]"
 )
+_BEYOND = re.compile("[\U00010000-\U0001efff]")
 _MAX_COMBINING = 2
 _HONORIFIC, _HONORIFIC_WORD = "\ufdfa", "\u0635"
 """The one ligature that NFKC makes eighteen characters of: its first letter stands for it."""
 # Digits of other scripts, and digits in black or double circles, which NFKC leaves alone.
-_FOREIGN_DIGIT = re.compile(r"[\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]|(?![0-9])\d")
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
+_CIRCLED_DIGIT = re.compile(r"[\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]")
 _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
 _TONE = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]{0,5}[)）]")
@@ -38,7 +40,7 @@ _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔù
 _REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖\s])\1{3,}")
 _FOUR_ALIKE = re.compile(r"(.)\1\1\1")
 _TRICK_SYMBOLS = "*^|_#"
-_SYMBOL_TRICK = re.compile(f"(?<=[{_CJK}])[{re.escape(_TRICK_SYMBOLS)}](?=[{_CJK}])")
+_SYMBOL_TRICK = re.compile(f"[{re.escape(_TRICK_SYMBOLS)}](?<=[{_CJK}].)(?=[{_CJK}])")
 # Beside a token of masking nothing is joined: there stood, before masking, what kept the characters apart.
 _SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}〕])[{_CJK}](?: [{_CJK}])+(?![{_CJK}〔])")
 _SPACES = re.compile(r"\s{2,}")
@@ -126,15 +128,22 @@ def _sub(
 
 
 @cache
-def _stacked() -> re.Pattern[str]:
-    """Return what finds combining marks beyond the second in a row; canonical reordering of thousands is quadratic."""
+def _stacked(beyond: bool) -> re.Pattern[str]:
+    """Return what finds combining marks beyond the second in a row; canonical reordering of thousands is quadratic.
+
+    `beyond` = with the marks beyond the basic plane, which make the search three times slower.
+    """
+    blocks = ((0x300, 0xFE30), (0x10000, 0x1F000)) if beyond else ((0x300, 0xFE30),)
     marks = "".join(
-        chr(code)
-        for first, last in ((0x300, 0xFE30), (0x10000, 0x1F000))
-        for code in range(first, last)
-        if unicodedata.combining(chr(code))
+        chr(code) for first, last in blocks for code in range(first, last) if unicodedata.combining(chr(code))
     )
     return re.compile(f"([{marks}]{{{_MAX_COMBINING}}})[{marks}]+")
+
+
+def _unstacked(text: str, at: list[Place] | None) -> str:
+    if _MAYBE_COMBINING.search(text) is None:
+        return text
+    return _sub(_stacked(_BEYOND.search(text) is not None), r"\1", text, at)
 
 
 def _nfkc(match: re.Match[str]) -> str:
@@ -191,8 +200,7 @@ def _normalise(text: str, at: list[Place] | None) -> str:
     if script.dirty.search(text) is not None:
         text = _sub(_SURROGATE, "\ufffd", text, at)
         text = _sub(_INVISIBLE, "", _sub(_LINE_BREAK, " ", text, at), at)
-        if _MAYBE_COMBINING.search(text) is not None:
-            text = _sub(_stacked(), r"\1", text, at)
+        text = _unstacked(text, at)
         if _HONORIFIC in text:
             text = text.replace(_HONORIFIC, _HONORIFIC_WORD)
         text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
@@ -201,10 +209,9 @@ def _normalise(text: str, at: list[Place] | None) -> str:
             if at is not None:
                 del at[MAX_TEXT_CHARS:]
         text = _sub(_INVISIBLE, "", text, at)
-        if _FOREIGN_DIGIT.search(text) is not None:
-            text = text.translate(
-                {ord(each): str(unicodedata.digit(each)) for each in set(_FOREIGN_DIGIT.findall(text))}
-            )
+        for pattern in (_FOREIGN_DIGIT, _CIRCLED_DIGIT):
+            if pattern.search(text) is not None:
+                text = text.translate({ord(each): str(unicodedata.digit(each)) for each in set(pattern.findall(text))})
         if _TONE.search(text) is not None:
             text = _sub(_GLOSS, "", text, at)
         if script.traditional.search(text) is not None:
@@ -284,4 +291,4 @@ def presentable(text: str) -> str:
     '門鎖離線了！！！！👨\u200d👩'
     """
     text = _NOT_SHOWN.sub("", _LINE_BREAK.sub(" ", _SURROGATE.sub("\ufffd", text[:MAX_TEXT_CHARS])))
-    return (_stacked().sub(r"\1", text) if _MAYBE_COMBINING.search(text) is not None else text).strip()
+    return _unstacked(text, None).strip()
