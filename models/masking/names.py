@@ -43,7 +43,10 @@ _FIELD_BARE = re.compile(
 _SURNAME = re.compile(
     rf"(?:我姓|免贵姓|本人姓|贵姓|鄙姓)(?:是|[:： ])?(?P<name>{COMPOUND}|[{SURNAMES}{_RARE}])(?![{HAN}]?名)"
 )
-_TITLED = re.compile(rf"(?<![{HAN}])(?P<name>{FULL_NAME})(?=先生|女士|小姐|同学)")
+_TITLED = re.compile(
+    rf"(?<![{HAN}])(?P<name>(?!谢谢|向前|万能|高级)(?:{COMPOUND}|[{SURNAMES}])(?:(?![的是了我你也都就和跟不])[{HAN}]){{1,2}})"
+    r"(?=先生|女士|小姐|同学)"
+)
 _ALONE = re.compile(rf"(?<![{HAN}〔〕A-Za-z0-9])(?P<name>{FULL_NAME})(?![{HAN}〔〕])")
 _SPOKEN_OF = re.compile(
     rf"(?:客户|用户|顾客|会员|业主|车主|机主|租户|本人|经理|师傅|我是|找|替|帮|由|跟|叫|转)(?P<name>{FULL_NAME})"
