@@ -90,8 +90,10 @@ def feature_matrix(texts: Sequence[str], words: Sequence[Sequence[str]], bits: i
     return sparse.csr_matrix((values, column[order], indptr), shape=(count, 1 << bits))
 
 
-def count_matrix(texts: Sequence[str], words: Sequence[Sequence[str]], bits: int) -> sparse.csr_matrix:
-    """Count the features that a trained classifier reads: more of them than `feature_matrix`, each once per row.
+def count_matrix(
+    texts: Sequence[str], words: Sequence[Sequence[str]], bits: int, *, chars: int, pairs: bool
+) -> sparse.csr_matrix:
+    """Count the features that a trained classifier reads, each once per row.
 
     Parameters
     ----------
@@ -101,19 +103,23 @@ def count_matrix(texts: Sequence[str], words: Sequence[Sequence[str]], bits: int
         All words of each text in order, marks included, same length as `texts`.
     bits
         The matrix has 2**bits columns.
+    chars
+        Length of the longest character n-gram.
+    pairs
+        Whether pairs of neighbouring words count too.
 
     Returns
     -------
     csr_matrix, shape (len(texts), 2**bits), float32
-        Counts of hashed character 1- to 4-grams (letters in lower case, beginning and end of the text as a space),
-        words and pairs of neighbouring words. Columns are sorted within a row.
+        Counts of hashed character n-grams (letters in lower case, beginning and end of the text as a space), words and
+        pairs. Columns are sorted within a row.
 
     Notes
     -----
-    About 20 µs a text of 60 characters. At 2**22 columns some 5 % of rare features of a large corpus share a column.
+    About 10–20 µs a text of 60 characters. At 2**22 columns some 5 % of rare features of a large corpus share a column.
     """
     lower = [f" {text.lower()} " for text in texts]
-    row, column = _hashed(lower, [[word.lower() for word in some] for some in words], bits, 4, True)
+    row, column = _hashed(lower, [[word.lower() for word in some] for some in words], bits, chars, pairs)
     keys = (row << np.int64(bits)) | column
     keys.sort()
     first = np.empty(len(keys), dtype=np.bool_)

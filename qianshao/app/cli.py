@@ -98,6 +98,73 @@ def world(seed: int, hours: float, rate: float, out: Path) -> None:
     )
 
 
+TASK = click.Choice(["topic", "sentiment"])
+
+
+@cli.command()
+@click.argument("task", type=TASK)
+@click.option("--data", required=True, type=PATH, help="CSV with the columns text,label; may be gzipped.")
+@click.option("--out", required=True, type=PATH, help="New or empty folder for the model.")
+@click.option("--words", type=PATH, help="Words of your own that must stay whole, one a line: products, models, codes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def train(task: str, data: Path, out: Path, words: Path | None, as_json: bool) -> None:
+    """Fit a topic or sentiment model on your own labelled texts, and say how good it is on texts it did not see."""
+    import time
+
+    from qianshao.app.judgement import judgement_report
+    from qianshao.app.progress import Gauge
+    from qianshao.app.terminal import screen
+    from qianshao.app.text_models import figures, train_model
+    from qianshao.clock import to_rfc3339
+    from qianshao.config import Config
+
+    created = to_rfc3339(time.time_ns() // 1_000_000, Config().service.zone)
+    with Gauge(screen(stderr=True), "train") as shown:
+        manifest, judgement = train_model(task, data, out, vocabulary=words, created=created, tell=shown.show)
+    if as_json:
+        print_json(
+            {"model": str(out), "version": manifest.version, "how": manifest.metrics["how"], **figures(judgement)}
+        )
+    else:
+        screen(stderr=False).print(judgement_report(judgement, f"{out}：{manifest.metrics['how']}"))
+
+
+@cli.command()
+@click.argument("task", type=TASK)
+@click.option("--model", required=True, type=PATH, help="Folder written by `qianshao train`.")
+@click.option("--data", required=True, type=PATH, help="CSV with the columns text,label; may be gzipped.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def evaluate(task: str, model: Path, data: Path, as_json: bool) -> None:
+    """Compare a model with labelled texts: accuracy, macro F1, confusions, the worst mistakes, speed."""
+    from qianshao.app.judgement import judgement_report
+    from qianshao.app.progress import Gauge
+    from qianshao.app.terminal import screen
+    from qianshao.app.text_models import evaluate_model, figures
+
+    with Gauge(screen(stderr=True), "evaluate") as shown:
+        judgement = evaluate_model(task, model, data, shown.show)
+    if as_json:
+        print_json(figures(judgement))
+    else:
+        screen(stderr=False).print(judgement_report(judgement, f"{model}：{data}"))
+
+
+@cli.command()
+@click.argument("task", type=TASK)
+@click.option("--model", required=True, type=PATH, help="Folder written by `qianshao train`.")
+@click.option("--data", required=True, type=PATH, help="CSV with a column text; may be gzipped.")
+@click.option("--out", required=True, type=PATH, help="CSV to write: the same rows with predicted and confidence.")
+def predict(task: str, model: Path, data: Path, out: Path) -> None:
+    """Label every text of a CSV file, with a calibrated confidence beside each label."""
+    from qianshao.app.progress import Gauge
+    from qianshao.app.terminal import screen
+    from qianshao.app.text_models import predict_file
+
+    with Gauge(screen(stderr=True), "predict") as shown:
+        rows = predict_file(task, model, data, out, shown.show)
+    click.echo(f"{out}: {rows:,} texts labelled")
+
+
 @cli.command()
 @click.argument("part", type=click.Choice(["pipeline", "dashboards"]), default="pipeline")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
