@@ -51,7 +51,11 @@ def start(config: Path, out: Path, records: int, until: int) -> subprocess.Popen
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate(timeout=120)
+    try:
+        _, said = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     assert process.returncode == 0, said.decode()
 
 
