@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from models.classifier import Classifier
 from models.features import feature_matrix
 from models.identity import Pseudonyms
 from models.lexicon import shipped_lexicon
@@ -25,6 +26,7 @@ from models.masking import (
     token_for_key,
 )
 from models.normalise import normalise, presentable
+from models.own import OwnFeelings, OwnTopics
 from models.sentiment import SentimentModel
 from models.template import message_template
 from models.tokens import Tokeniser
@@ -57,16 +59,23 @@ class Understanding:
     ----------
     key
         Secret of the pseudonyms.
+    topic, sentiment
+        Models of somebody's own in the place of the shipped ones; None = the shipped one.
+
+    Raises
+    ------
+    ModelError
+        If the labels of the sentiment model do not say which of them is good and which bad.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, topic: Classifier | None = None, sentiment: Classifier | None = None) -> None:
         self._pseudonyms = Pseudonyms(key)
         self._lexicon = shipped_lexicon()
         self._tokeniser = Tokeniser(self._lexicon)
         seed = load_seed()
         self._bits = seed.bits
-        self._topic = TopicModel(self._lexicon, seed.topic)
-        self._sentiment = SentimentModel(self._lexicon, seed.sentiment)
+        self._topic = TopicModel(self._lexicon, seed.topic) if topic is None else OwnTopics(topic)
+        self._sentiment = SentimentModel(self._lexicon, seed.sentiment) if sentiment is None else OwnFeelings(sentiment)
         self._plain: dict[str, str] = {}
         self._readings: dict[str, Reading] = {}
 

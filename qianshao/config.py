@@ -44,6 +44,15 @@ class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pseudonym_key_file: str | None = None
 
 
+class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[models]`: models of your own in the place of the shipped ones."""
+
+    topic: str | None = None
+    """Folder written by `qianshao train topic`."""
+    sentiment: str | None = None
+    """Folder written by `qianshao train sentiment`."""
+
+
 class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[detection]`: the knob is a budget."""
 
@@ -153,6 +162,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     service: Service = Service()
     privacy: Privacy = Privacy()
+    models: Models = Models()
     detection: Detection = Detection()
     push: PushSettings = PushSettings()
     run: Run = Run()

@@ -12,6 +12,8 @@ from rich.text import Text
 from detectors.calendar import Calendar
 from flows import broker
 from flows.live import StateFolder
+from models.classifier import TASKS
+from models.store import ModelShelf
 from qianshao.config import Config, load_config, pseudonym_key
 from qianshao.errors import QianshaoError
 from qianshao.examined import Examined
@@ -32,13 +34,13 @@ def diagnose(path: Path) -> list[Examined]:
     Returns
     -------
     list of Examined
-        In the order in which a start needs them: configuration, key, state, broker and topics, store, Grafana.
+        In the order in which a start needs them: configuration, key, models, state, broker and topics, store, Grafana.
     """
     try:
         config = load_config(path)
     except QianshaoError as error:
         return [Examined(part="configuration", ok=False, detail=str(error))]
-    found = [Examined(part="configuration", ok=True, detail=str(path)), _key(config), *_state(config)]
+    found = [Examined(part="configuration", ok=True, detail=str(path)), _key(config), *_models(config), *_state(config)]
     found += broker.examine(config.kafka)
     found += examination.examine(config.clickhouse, Path(config.run.state) / "store")
     language = config.grafana.language
@@ -56,6 +58,19 @@ def _key(config: Config) -> Examined:
         detail = "only the published demonstration key; name a file of your own in privacy.pseudonym_key_file"
         return Examined(part=part, ok=False, detail=detail)
     return Examined(part=part, ok=True, detail="your own")
+
+
+def _models(config: Config) -> list[Examined]:
+    found = []
+    for task in TASKS:
+        folder: str | None = getattr(config.models, task)
+        if folder is None:
+            continue
+        shelf = ModelShelf(task)
+        good = shelf.offer(Path(folder))
+        detail = f"{folder}: {shelf.health().serving}" if good else shelf.health().refused
+        found.append(Examined(part=f"{task} model", ok=good, detail=detail))
+    return found
 
 
 def _state(config: Config) -> list[Examined]:

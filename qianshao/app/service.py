@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
+
 from flows.broker import client_settings, ensure_topics
 from flows.live import StateFolder, run_live
+from models.classifier import TASKS
+from models.store import ModelShelf
 from qianshao import __version__
 from qianshao.app.console.archive import Archive
 from qianshao.app.console.pages import console_app
 from qianshao.app.console.server import address, listen, serving
 from qianshao.app.query_endpoint import serve_queries
-from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, load_config, pseudonym_key
-from qianshao.errors import ConfigError
+from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Models, load_config, pseudonym_key
+from qianshao.errors import ConfigError, ModelError
 from qianshao.outcome import Outcome
 from sinks import queries
 from sinks.annotations import Annotations
@@ -56,6 +61,7 @@ def run_service(path: Path) -> None:
     with ExitStack() as stack:
         state = StateFolder(Path(config.run.state), config.pipeline.shards)
         stack.callback(state.close)
+        config = with_good_models(config, state.path / "models")
         for name in ensure_topics(config.kafka):
             log.info("topic %s: created", name)
         store = open_store(config.clickhouse, state.path / "store")
@@ -95,6 +101,55 @@ def check(config: Config, path: Path) -> None:
             f"configuration {path}: privacy.pseudonym_key_file is not set; real customers need a key of your own: "
             f"name a file with at least 16 random bytes, or set {KEY_ENVIRONMENT_VARIABLE}"
         )
+
+
+def with_good_models(config: Config, kept: Path) -> Config:
+    """Keep a copy of every model that is sound, and let it serve when the configured folder no longer is.
+
+    Parameters
+    ----------
+    config
+        Settings with `[models]`.
+    kept
+        Folder of the copies.
+
+    Raises
+    ------
+    ModelError
+        If a folder is not sound and no model of its task was ever kept.
+    """
+    serving: dict[str, str | None] = {}
+    for task in TASKS:
+        folder: str | None = getattr(config.models, task)
+        serving[task] = folder
+        if folder is None:
+            continue
+        shelf, copy = ModelShelf(task), kept / task
+        if shelf.offer(Path(folder)):
+            log.info("%s model %s from %s", task, shelf.health().serving, folder)
+            _keep(Path(folder), copy)
+            continue
+        refused = shelf.health().refused
+        if not shelf.offer(copy):
+            raise ModelError(refused)
+        log.warning("%s; the last good one serves, %s", refused, shelf.health().serving)
+        serving[task] = str(copy)
+    return msgspec.structs.replace(config, models=Models(**serving))
+
+
+def _keep(folder: Path, copy: Path) -> None:
+    """Put a copy in the place of an older one, whole or not at all."""
+    fresh, stale = copy.with_suffix(".new"), copy.with_suffix(".old")
+    for leftover in (fresh, stale):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        shutil.copytree(folder, fresh)
+        if copy.exists():
+            copy.rename(stale)
+        fresh.rename(copy)
+    except OSError as error:
+        log.warning("%s: no copy of the model could be kept (%s)", copy, error)
+    shutil.rmtree(stale, ignore_errors=True)
 
 
 class _Watch:
