@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-from river.drift import ADWIN
+from typing import Protocol
 
 _SURE = 4.0
 """Standard errors by which the difference must exceed `_MARGIN`: it is looked at after every label."""
@@ -12,6 +11,22 @@ _MARGIN = 0.01
 _FEWEST = 60
 _LONGEST = 4096
 _KEPT = 2048
+
+
+class _Window(Protocol):
+    width: float
+    estimation: float
+    variance: float
+
+    def update(self, x: float) -> None: ...
+
+
+def _window() -> _Window:
+    # river brings pandas along, nearly a second: a command that learns nothing need not wait for it.
+    from river.drift import ADWIN
+
+    window: _Window = ADWIN()
+    return window
 
 
 class Comparison:
@@ -30,7 +45,7 @@ class Comparison:
 
     def __init__(self) -> None:
         self._told: list[int] = []
-        self._window = ADWIN()
+        self._window = _window()
 
     def update(self, wrong: bool, rival_wrong: bool) -> None:
         """Take one label: whether the layer and whether its rival got it wrong."""
@@ -77,6 +92,6 @@ class Comparison:
         if told and max(told) > 2:
             raise ValueError("differences outside -1 … 1")
         self._told = []
-        self._window = ADWIN()
+        self._window = _window()
         for value in told:
             self._tell(value - 1)

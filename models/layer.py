@@ -18,9 +18,13 @@ _RATE = 0.3
 _YOUNG_RATE = 0.3
 """Added while a class is young; halved at `_YOUNG_LABELS` labels."""
 _YOUNG_LABELS = 50.0
+_NEW_LABELS = 200.0
+"""While a class has fewer, what is rehearsed makes it look rarer than it now is: its logit is raised, by"""
+_NEW_LOGIT = 0.65
+"""at its first label, and linearly less."""
 _FLOOR = 1e-3
 """Added to the sum of squared gradients, so that the first step in a rare feature stays finite."""
-_DOUBT_POWER = 0.3
+_DOUBT_POWER = 0.4
 _DOUBT_FLOOR = 0.02
 _SHARPNESS_RATE = 2e-3
 _SHARPNESS_RANGE = (-1.5, 1.5)
@@ -153,7 +157,16 @@ class OnlineLayer:
         """Return calibrated probabilities, shape (rows, classes); a row does not depend on the others."""
         count = len(self.labels)
         logits: Floats = np.asarray(matrix @ self._weights, np.float32)[:, :count] + self._bias[:count]
-        return _softmax(logits * np.float32(np.exp(self._sharpness)))
+        return _softmax((logits + self._raised()) * np.float32(np.exp(self._sharpness)))
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether a class is so new that rehearsing pays."""
+        return bool((self.taught[: len(self.labels)] < _NEW_LABELS).any())
+
+    def _raised(self) -> Floats:
+        taught = self.taught[: len(self.labels)]
+        return (_NEW_LOGIT * np.maximum(1.0 - taught / _NEW_LABELS, 0.0)).astype(np.float32)
 
     def learn(self, matrix: sparse.csr_matrix, slots: NDArray[np.intp], frozen: bool) -> Lesson:
         """Guess each row, then learn it.
@@ -167,25 +180,46 @@ class OnlineLayer:
         frozen
             Only guess.
         """
-        count = len(self.labels)
-        columns, inverse = np.unique(matrix.indices, return_inverse=True)
-        rows = sparse.csr_matrix((matrix.data, inverse, matrix.indptr), shape=(matrix.shape[0], len(columns)))
-        weights = self._weights[columns]
-        logits = np.asarray(rows @ weights, np.float32)[:, :count] + self._bias[:count]
+        columns, rows = _compact(matrix)
+        logits = self._logits(rows, columns)
         good_guesses = None if self._good is None else self._good_guesses(self._good, rows, columns)
-        lesson = Lesson(logits.argmax(axis=1), good_guesses)
-        if frozen:
-            return lesson
+        raised = logits + self._raised()
+        lesson = Lesson(raised.argmax(axis=1), good_guesses)
+        if not frozen:
+            self._sharpen(raised, slots)
+            self._step(rows, columns, logits, slots, self.taught[slots] >= MATURE_LABELS)
+            self._seen *= np.exp(-len(slots) / _FORGETTING_LABELS)
+            np.add.at(self._seen, slots, 1.0)
+            np.add.at(self.taught, slots, 1)
+        return lesson
+
+    def rehearse(self, matrix: sparse.csr_matrix, slots: NDArray[np.intp]) -> None:
+        """Learn rows again that were learnt before; they are not counted again, and always doubted."""
+        columns, rows = _compact(matrix)
+        self._step(rows, columns, self._logits(rows, columns), slots, np.ones(len(slots), np.bool_))
+
+    def _logits(self, rows: sparse.csr_matrix, columns: NDArray[np.int32]) -> Floats:
+        count = len(self.labels)
+        return np.asarray(rows @ self._weights[columns], np.float32)[:, :count] + self._bias[:count]
+
+    def _step(
+        self,
+        rows: sparse.csr_matrix,
+        columns: NDArray[np.int32],
+        logits: Floats,
+        slots: NDArray[np.intp],
+        doubted: NDArray[np.bool_],
+    ) -> None:
+        count = len(self.labels)
         every = np.arange(len(slots))
-        self._sharpen(logits, slots)
         errors = _softmax(logits)
         likely = errors[every, slots].copy()
         errors[every, slots] -= 1.0
         doubt = np.maximum(likely, _DOUBT_FLOOR) ** np.float32(_DOUBT_POWER)
-        errors *= np.where(self.taught[slots] >= MATURE_LABELS, doubt, np.float32(1.0))[:, None]
+        errors *= np.where(doubted, doubt, np.float32(1.0))[:, None]
         rate = (_RATE + _YOUNG_RATE / (1.0 + self.taught[:count] / _YOUNG_LABELS)).astype(np.float32)
         gradient = np.asarray(rows.T @ errors, np.float32)
-        sums = self._sums[columns]
+        weights, sums = self._weights[columns], self._sums[columns]
         sums[:, :count] += gradient * gradient
         weights[:, :count] -= rate * gradient / np.sqrt(sums[:, :count] + np.float32(_FLOOR))
         self._sums[columns] = sums
@@ -193,10 +227,6 @@ class OnlineLayer:
         slope = errors.sum(axis=0, dtype=np.float32)
         self._bias_sum[:count] += slope * slope
         self._bias[:count] -= rate * slope / np.sqrt(self._bias_sum[:count] + np.float32(_FLOOR))
-        self._seen *= np.exp(-len(slots) / _FORGETTING_LABELS)
-        np.add.at(self._seen, slots, 1.0)
-        np.add.at(self.taught, slots, 1)
-        return lesson
 
     def _sharpen(self, logits: Floats, slots: NDArray[np.intp]) -> None:
         """Follow the factor on the logits under which the labels that came were the likeliest."""
@@ -218,15 +248,10 @@ class OnlineLayer:
         count = len(self.labels)
         self._good = _Good(list(self.labels), self._bias[:count].copy(), self._weights[:, :count].astype(np.float16))
 
-    def go_back(self, forget: bool) -> None:
+    def go_back(self) -> None:
         """Return to the last good weights.
 
         Classes opened since then stay open, neutral as when they opened. Step lengths stay as short as they are.
-
-        Parameters
-        ----------
-        forget
-            Do not go back to these weights again.
         """
         good = self._good
         if good is None:
@@ -241,8 +266,6 @@ class OnlineLayer:
                 self._bias[slot] = good.bias.min()
                 self._bias_sum[slot] = 0.0
                 self.taught[slot] = 0
-        if forget:
-            self._good = None
 
     def snapshot(self) -> LayerState:
         """Return the state; about 0.1 s for 2**16 features × 16 classes."""
@@ -296,6 +319,12 @@ class OnlineLayer:
             kept = np.zeros((1 << self.bits, len(state.good_labels)), np.float16)
             kept[rows] = np.frombuffer(state.good_weights, np.float16).reshape(len(rows), len(state.good_labels))
             self._good = _Good(list(state.good_labels), np.frombuffer(state.good_bias, np.float32).copy(), kept)
+
+
+def _compact(matrix: sparse.csr_matrix) -> tuple[NDArray[np.int32], sparse.csr_matrix]:
+    """Return the features that occur, and the rows over these alone."""
+    columns, inverse = np.unique(matrix.indices, return_inverse=True)
+    return columns, sparse.csr_matrix((matrix.data, inverse, matrix.indptr), shape=(matrix.shape[0], len(columns)))
 
 
 def _rows(data: bytes, bits: int) -> NDArray[np.int32]:

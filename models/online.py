@@ -14,13 +14,14 @@ labels it had not learnt yet. So a layer that knows nothing yet has no say, and 
 is heard on these five.
 
 When it gets worse. Layer, seed and last good weights are judged on the same labels (`models.drift`). A layer that is
-beyond doubt worse than its last good weights, or than the seed, goes back to these weights and rests for a while; one
-that was never good enough to keep goes on learning, unheard. `health()` names the reason. A change of the world, where
-all three err more, is no reason.
+beyond doubt worse than its last good weights goes back to them and rests for a while, with a named reason in
+`health()`. One that is worse than the seed, while going back would not help, goes on learning, unheard until it is not:
+so it is with a young one, and when the world changed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from scipy import sparse
 
 from models.drift import Comparison
 from models.layer import LayerState, OnlineLayer
+from models.topic import is_small_talk
 from models.waiting import Waiting, WaitingState
 from qianshao.errors import ModelError
 from qianshao.event import Observation
@@ -68,8 +70,11 @@ class LearnerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Of all waiting conversations together, 8 bytes each."""
     max_age_minutes: int = 24 * 60
     """How long a conversation waits for its label."""
-    max_pending: int = 4_096
-    """Labels between two ticks; more are not learnt, and counted."""
+    max_pending_features: int = 1_000_000
+    """Of labels between two ticks, in each space; more are not learnt, and counted."""
+    max_rehearsed: int = 4_096
+    """Labels that are learnt again while a class is new."""
+    max_rehearsed_features: int = 1_000_000
     enough_labels: int = 20
     """A class is not guessed before it has so many labels."""
     least_confidence: float = 0.5
@@ -136,6 +141,16 @@ class _PendingState(msgspec.Struct, array_like=True):
     label: str
     context: str
 
+    @classmethod
+    def of(cls, each: _Pending) -> _PendingState:
+        return cls(each.columns.tobytes(), each.values.tobytes(), each.label, each.context)
+
+    def pending(self) -> _Pending:
+        columns, values = np.frombuffer(self.columns, np.int32), np.frombuffer(self.values, np.float32)
+        if len(columns) != len(values):
+            raise ValueError("a labelled row has not as many values as features")
+        return _Pending(columns, values, self.label, self.context)
+
 
 class _SpaceState(msgspec.Struct, array_like=True):
     layer: LayerState
@@ -148,6 +163,7 @@ class _SpaceState(msgspec.Struct, array_like=True):
     against_seed: bytes
     against_good: bytes
     pending: list[_PendingState]
+    recent: list[_PendingState]
     accuracy: tuple[float, float, float]
     labels: int
     since_kept: int
@@ -230,6 +246,9 @@ class Space:
         self._against_seed = Comparison()
         self._against_good = Comparison()
         self._pending: list[_Pending] = []
+        self._pending_features = 0
+        self._recent: deque[_Pending] = deque()
+        self._recent_features = 0
         self._accuracy = [0.0, 0.0, 0.0]  # labels, the layer's hits, the seed's hits; fading
         self._labels = 0
         self._since_kept = 0
@@ -252,14 +271,15 @@ class Space:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of weights and of labels that wait for the tick."""
-        return self._layer.memory_bytes + sum(8 * len(each.columns) for each in self._pending)
+        """Bytes of weights and of labelled rows."""
+        return self._layer.memory_bytes + 8 * (self._pending_features + self._recent_features)
 
     def teach(self, columns: NDArray[np.int32], values: NDArray[np.float32], label: str, context: str) -> None:
         """Take a labelled row; it is learnt at the next tick."""
-        if len(self._pending) >= self._limits.max_pending:
+        if self._pending_features + len(columns) > self._limits.max_pending_features:
             self._lost += 1
             return
+        self._pending_features += len(columns)
         self._pending.append(_Pending(columns, values, label, context))
 
     def advance(self, tick: int) -> None:
@@ -267,7 +287,7 @@ class Space:
         if self._reason != LEARNING and tick >= self._until:
             self._reason, self._until = LEARNING, 0
             self._against_seed, self._against_good = Comparison(), Comparison()
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._pending_features = self._pending, [], 0
         for start in range(0, len(pending), _BATCH):
             self._learn(pending[start : start + _BATCH], tick)
 
@@ -310,8 +330,31 @@ class Space:
                     self._against_good.update(guess != slot, int(good[row]) != slot)
         self._labels += len(slots)
         if self._reason == LEARNING:
+            self._rehearse(lessons)
             self._since_kept += len(slots)
             self._judge(tick)
+
+    def _rehearse(self, lessons: Sequence[_Pending]) -> None:
+        """While a class is new, learn as many of the recent labels again: it must not be learnt at others' expense."""
+        self._recent.extend(lessons)
+        self._recent_features += sum(len(lesson.columns) for lesson in lessons)
+        while (
+            len(self._recent) > self._limits.max_rehearsed
+            or self._recent_features > self._limits.max_rehearsed_features
+        ):
+            self._recent_features -= len(self._recent.popleft().columns)
+        if not self._layer.rehearses or len(self._recent) < _BATCH:
+            return
+        # The draw depends on the number of labels alone: no state besides.
+        drawn = np.random.default_rng(self._labels).integers(len(self._recent), size=len(lessons))
+        again = [self._recent[place] for place in drawn.tolist()]
+        places = {label: slot for slot, label in enumerate(self._layer.labels)}
+        again = [lesson for lesson in again if lesson.label in places]
+        if again:
+            self._layer.rehearse(
+                _stack([(lesson.columns, lesson.values) for lesson in again], 1 << self._limits.bits),
+                np.array([places[lesson.label] for lesson in again], np.intp),
+            )
 
     def _open(self, slot: int) -> None:
         """Begin anew what is counted by slot."""
@@ -325,7 +368,8 @@ class Space:
         if self._against_good.worse:
             self._rest(tick, WORSE_THAN_LAST_GOOD)
         elif self._against_seed.worse:
-            if self._layer.has_good:
+            # Where going back would not help, only learning does: the world changed, or the layer is young.
+            if self._layer.has_good and self._against_good.mean > _KEEP_MARGIN:
                 self._rest(tick, WORSE_THAN_SEED)
         elif (
             self._since_kept >= self._limits.checkpoint_labels
@@ -337,11 +381,13 @@ class Space:
             self._since_kept = 0
 
     def _rest(self, tick: int, reason: str) -> None:
-        self._layer.go_back(forget=reason == WORSE_THAN_SEED)
+        self._layer.go_back()
         self._reason = self._last_reason = reason
         self._until = tick + self._limits.rest_minutes * 60_000
         self._rollbacks += 1
         self._since_kept = 0
+        self._recent.clear()
+        self._recent_features = 0
 
     def shares(self, matrix: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the layer's probabilities and, for each row, the odds that its guess is right."""
@@ -394,10 +440,8 @@ class Space:
             seed_guessed=self._seed_guessed.tobytes(),
             against_seed=self._against_seed.snapshot(),
             against_good=self._against_good.snapshot(),
-            pending=[
-                _PendingState(each.columns.tobytes(), each.values.tobytes(), each.label, each.context)
-                for each in self._pending
-            ],
+            pending=[_PendingState.of(each) for each in self._pending],
+            recent=[_PendingState.of(each) for each in self._recent],
             accuracy=(self._accuracy[0], self._accuracy[1], self._accuracy[2]),
             labels=self._labels,
             since_kept=self._since_kept,
@@ -426,15 +470,10 @@ class Space:
         )
         self._against_seed.restore(state.against_seed)
         self._against_good.restore(state.against_good)
-        self._pending = [
-            _Pending(
-                np.frombuffer(each.columns, np.int32),
-                np.frombuffer(each.values, np.float32),
-                each.label,
-                each.context,
-            )
-            for each in state.pending
-        ]
+        self._pending = [each.pending() for each in state.pending]
+        self._pending_features = sum(len(each.columns) for each in self._pending)
+        self._recent = deque(each.pending() for each in state.recent)
+        self._recent_features = sum(len(each.columns) for each in self._recent)
         self._accuracy = list(state.accuracy)
         self._labels = state.labels
         self._since_kept = state.since_kept
@@ -507,7 +546,9 @@ class Learner:
         types = self._guess_types(spoken, rows)
         sentiments = self._guess_sentiments(spoken, rows)
         for place, (kind, confidence), sentiment in zip(voices, types, sentiments, strict=True):
-            guesses[place] = Guess(kind, confidence, sentiment)
+            # What everybody says is no evidence, however often it stood beside one.
+            if not is_small_talk(observations[place].text):
+                guesses[place] = Guess(kind, confidence, sentiment)
         return guesses
 
     def _guess_types(self, spoken: Sequence[Observation], rows: sparse.csr_matrix) -> list[tuple[str, float]]:
