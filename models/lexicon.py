@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qianshao.errors import ModelError
 
 GAP = "~"
 _GAP_PATTERN = r"[^，。！？；,.!?;\s]{0,4}?"
 _MAX_TERMS = 12
+_PAIR_BITS = 18
 _SARCASM_CHARS = 40
 """In a long text thanks and complaint stand side by side without irony."""
 
@@ -50,31 +54,91 @@ def phrase_pattern(phrases: Iterable[str]) -> str:
     return write(root)
 
 
-class _Phrases:
-    """Many phrases, each with a value: one scan yields (start, end, value) without overlaps, leftmost longest first."""
+class Phrases:
+    """Many phrases, each with a value, found in many texts at once.
 
-    def __init__(self, values: dict[str, str]) -> None:
+    Where a phrase may begin is decided for a whole batch by looking up pairs of neighbouring characters in a table;
+    only there, the phrases that begin with that character are tried. A pattern over all phrases costs ten times more.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
         self._exact = {phrase: value for phrase, value in values.items() if GAP not in phrase}
         gapped = sorted((phrase for phrase in values if GAP in phrase), key=lambda phrase: (-len(phrase), phrase))
         self._gapped = [
             (phrase[0], re.compile(_GAP_PATTERN.join(map(re.escape, phrase.split(GAP)))), values[phrase])
             for phrase in gapped
         ]
-        self._pattern = re.compile(phrase_pattern(values))
+        self._matchers = _Matchers(values)
+        self._pairs = np.zeros(1 << _PAIR_BITS, dtype=np.bool_)
+        open_ended = {phrase[0] for phrase in values if len(phrase) == 1 or phrase[1] == GAP}
+        pairs = [phrase[:2] for phrase in values if phrase[0] not in open_ended]
+        self._pairs[_pair_hash(_codes("".join(pairs)))[::2]] = True
+        self._firsts = _codes("".join(sorted(open_ended)))
 
-    def find(self, text: str) -> list[tuple[int, int, str]]:
-        found = []
-        for match in self._pattern.finditer(text):
-            words = match.group()
-            value = self._exact.get(words)
-            if value is None:
-                value = next(
-                    value
-                    for first, pattern, value in self._gapped
-                    if first == words[0] and pattern.fullmatch(words) is not None
-                )
-            found.append((match.start(), match.end(), value))
+    def find(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
+        """Return (start, end, value) of each phrase in each text, without overlaps, leftmost longest first."""
+        found: list[list[tuple[int, int, str]]] = [[] for _ in texts]
+        # No phrase reaches over a line break.
+        joined = "\n".join([*texts, ""])
+        codes = _codes(joined)
+        if len(codes) < 2:
+            return found
+        possible = self._pairs[_pair_hash(codes)]
+        if len(self._firsts):
+            possible |= np.isin(codes[:-1], self._firsts)
+        matchers, exact = self._matchers, self._exact
+        hits: list[tuple[int, int, str]] = []
+        done = 0
+        for start in np.flatnonzero(possible).tolist():
+            if start >= done:
+                match = matchers[joined[start]](joined, start)
+                if match is not None:
+                    words, done = match.group(), match.end()
+                    hits.append((start, done, exact.get(words) or self._gapped_value(words)))
+        begins = np.zeros(len(texts) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1, out=begins[1:])
+        rows = np.searchsorted(begins, np.fromiter((start for start, _, _ in hits), np.int64, len(hits)), "right") - 1
+        for row, begin, (start, end, value) in zip(rows.tolist(), begins[rows].tolist(), hits, strict=True):
+            found[row].append((start - begin, end - begin, value))
         return found
+
+    def _gapped_value(self, words: str) -> str:
+        return next(
+            value
+            for first, pattern, value in self._gapped
+            if first == words[0] and pattern.fullmatch(words) is not None
+        )
+
+
+class _Matchers(dict[str, Callable[[str, int], "re.Match[str] | None"]]):
+    """For each character, what tries all phrases that begin with it at one place; made when it is first met."""
+
+    def __init__(self, phrases: Iterable[str]) -> None:
+        super().__init__()
+        self._starting: dict[str, list[str]] = {}
+        for phrase in phrases:
+            self._starting.setdefault(phrase[0], []).append(phrase)
+
+    def __missing__(self, first: str) -> Callable[[str, int], re.Match[str] | None]:
+        phrases = self._starting.get(first)
+        if phrases is None:
+            # Another pair of characters has the same hash. Too many to remember.
+            return _never
+        match = self[first] = re.compile(phrase_pattern(phrases)).match
+        return match
+
+
+def _never(text: str, place: int) -> None:
+    return None
+
+
+def _codes(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def _pair_hash(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Hash each character with its neighbour to the right."""
+    return ((codes[:-1] * np.uint32(0x9E3779B1)) ^ (codes[1:] * np.uint32(0x85EBCA6B))) >> np.uint32(32 - _PAIR_BITS)
 
 
 class Feeling(NamedTuple):
@@ -122,8 +186,8 @@ class Lexicon:
 
     Notes
     -----
-    Each scan costs about 2–5 µs on a chat turn. It knows surface forms only: a fault told in other words is left to
-    the topic model and to the detectors of unseen terms.
+    In batches of hundreds a scan costs about 2–8 µs on a chat turn, alone about 30 µs. It knows surface forms only: a
+    fault told in other words is left to the topic model and to the detectors of unseen terms.
     """
 
     def __init__(self, toml: str | None = None) -> None:
@@ -150,10 +214,10 @@ class Lexicon:
             raise ModelError(f"taxonomy: is not TOML ({error}); start from models/taxonomy.toml") from None
         except KeyError as error:
             raise ModelError(f"taxonomy: section or key {error} is missing; start from models/taxonomy.toml") from None
-        self._cues = _Phrases(cues)
-        self._faults = _Phrases({phrase: fault for fault, phrases in self.faults.items() for phrase in phrases})
-        self._dangers = _Phrases(dangers)
-        self._feelings = _Phrases(
+        self._cues = Phrases(cues)
+        self._faults = Phrases({phrase: fault for fault, phrases in self.faults.items() for phrase in phrases})
+        self._dangers = Phrases(dangers)
+        self._feelings = Phrases(
             {
                 word: kind
                 for kind in ("strong", "weak", "negators", "positive", "negative", "thanks", "turns", "neutral")
@@ -164,9 +228,9 @@ class Lexicon:
         self.stop_words = frozenset(stop)
         self.words = tuple(sorted({*domain, *(fault for fault in self.faults if len(fault) <= 4)}))
 
-    def topic_cues(self, text: str) -> list[tuple[int, float]]:
-        """Return (topic index, weight) of every cue that stands in a text."""
-        return [pair for _, _, cue in self._cues.find(text) for pair in self._cue_weights[cue]]
+    def topic_cues(self, texts: Sequence[str]) -> list[list[tuple[int, float]]]:
+        """Return (topic index, weight) of every cue that stands in each text."""
+        return [[pair for _, _, cue in found for pair in self._cue_weights[cue]] for found in self._cues.find(texts)]
 
     def terms(self, text: str) -> tuple[str, ...]:
         """Return canonical fault terms and codes, without repeats, in order of appearance; denied ones are left out.
@@ -174,9 +238,17 @@ class Lexicon:
         >>> Lexicon().terms("app一打开就退，错误码e207")
         ('闪退', 'E207')
         """
+        return self.terms_of([text])[0]
+
+    def terms_of(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the terms of each text of a batch."""
+        return [self._terms(text, faults) for text, faults in zip(texts, self._faults.find(texts), strict=True)]
+
+    @staticmethod
+    def _terms(text: str, faults: Sequence[tuple[int, int, str]]) -> tuple[str, ...]:
         found = [
             (start, value)
-            for start, end, value in self._faults.find(text)
+            for start, end, value in faults
             if not _denied(text, start) and _INQUIRED.match(text, end) is None and not _would(text, start, end)
         ]
         found += [
@@ -195,7 +267,15 @@ class Lexicon:
         >>> lexicon.danger("热水器冒烟了怎么办"), lexicon.danger("没有冒烟"), lexicon.danger("不会漏电吧")
         ('人身安全', '', '')
         """
-        for start, end, name in self._dangers.find(text):
+        return self.dangers_of([text])[0]
+
+    def dangers_of(self, texts: Sequence[str]) -> list[str]:
+        """Return the danger of each text of a batch."""
+        return [self._danger(text, named) for text, named in zip(texts, self._dangers.find(texts), strict=True)]
+
+    @staticmethod
+    def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> str:
+        for start, end, name in named:
             if _denied(text, start) or _HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
                 continue
             if _GENERAL.search(text, end, end + _HEARSAY_WINDOW) is not None:
@@ -208,13 +288,21 @@ class Lexicon:
             return name
         return ""
 
-    def feeling(self, text: str) -> Feeling:
-        """Weigh the words of feeling: negation turns, degree weights, thanks beside a complaint is sarcasm."""
+    def feelings(self, texts: Sequence[str]) -> list[Feeling]:
+        """Weigh words of feeling: negation turns, degree weights, thanks beside a complaint is sarcasm.
+
+        >>> happy, ironic = Lexicon().feelings(["谢谢，味道很好", "谢谢啊，又坏了"])
+        >>> happy.score > 0 > ironic.score, ironic.sarcasm
+        (True, True)
+        """
+        return [self._feeling(text, words) for text, words in zip(texts, self._feelings.find(texts), strict=True)]
+
+    def _feeling(self, text: str, words: Sequence[tuple[int, int, str]]) -> Feeling:
         score = 0.0
         positive = negative = thanks = 0
         negated_at = degree_at = -10
         degree = 1.0
-        for start, end, kind in self._feelings.find(text):
+        for start, end, kind in words:
             if kind == "negators":
                 negated_at = end
             elif kind == "strong":

@@ -37,7 +37,7 @@ class SentimentModel:
     def label(self, texts: Sequence[str], matrix: sparse.csr_matrix) -> list[float]:
         """Return one value per text, P(positive) − P(negative), rounded to four digits."""
         logits = _LAYER_SHARE * self._layer.logits(matrix)
-        feelings = [self._lexicon.feeling(text) for text in texts]
+        feelings = self._lexicon.feelings(texts)
         faces = [_faces(text) for text in texts]
         words = np.array([feeling.positive + feeling.negative for feeling in feelings]) + np.abs(faces)
         rule = _LEXICON_LOGIT * (np.array([feeling.score for feeling in feelings]) + faces) / np.sqrt(1 + words)

@@ -27,10 +27,13 @@ _WHOLE = (
 )
 # Outside these the two tokenizers may differ (+ # - . _ % & and rare characters): such texts go to jieba.
 _AGREED = re.compile(r"[\u4e00-\u9fa5A-Za-z0-9\s，。！？；：、（）《》“”‘’…～【】!?,;:()~@*/=\"'<>]*")
+_MARKS = re.compile(r"([，。！？；：、（）《》“”…～【】]+)")
 _CHINESE = re.compile(r"[\u4e00-\u9fa5]+")
+_LATIN = re.compile(r"[A-Za-z0-9]")
 _CONTENT = re.compile(r"[\u4e00-\u9fff]|[A-Za-z]")
 _NUMERAL = re.compile(r"[0-9.零〇一二三四五六七八九十百千万亿两几个点半块元分钟小时天月年号次件份]+")
 MAX_TOKENS = 200
+_MOST_JUDGED = 200_000
 MAX_VOCABULARY = 100_000
 MAX_WORD_CHARS = 40
 
@@ -107,6 +110,25 @@ def _reference(words: tuple[str, ...]) -> jieba.Tokenizer:
     return tokenizer
 
 
+class _Content(dict[str, bool]):
+    """Whether a word is content; each word is judged once, as long as there is room."""
+
+    def __init__(self, stop: frozenset[str], domain: frozenset[str]) -> None:
+        super().__init__()
+        self._stop, self._domain = stop, domain
+
+    def __missing__(self, word: str) -> bool:
+        content = (
+            len(word) > 1
+            and word not in self._stop
+            and _CONTENT.search(word) is not None
+            and (word in self._domain or _NUMERAL.fullmatch(word) is None)
+        )
+        if len(self) < _MOST_JUDGED and len(word) <= MAX_WORD_CHARS:
+            self[word] = content
+        return content
+
+
 class Tokeniser:
     """Cut texts into words.
 
@@ -123,14 +145,12 @@ class Tokeniser:
     """
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary | None = None) -> None:
-        self._stop = lexicon.stop_words
         known = Vocabulary.of((*lexicon.words, *(vocabulary.words if vocabulary is not None else ())))
         self.vocabulary = known
         """Every word that this tokeniser keeps whole; its version names what the cuts depend on."""
         own = set(vocabulary.words) if vocabulary is not None else set()
         mixed = sorted((word for word in own if _CHINESE.fullmatch(word) is None), key=lambda word: (-len(word), word))
         self._words = tuple(word for word in known.words if word not in set(mixed))
-        self._domain = frozenset(known.words)
         self._fast = _fast(self._words)
         spelled = "|".join(
             ("(?<![A-Za-z0-9])" if word[0].isascii() else "")
@@ -139,21 +159,33 @@ class Tokeniser:
             for word in mixed
         )
         self._whole = re.compile(f"{spelled}|{_WHOLE}" if spelled else _WHOLE)
+        self._latin_only = all(_LATIN.search(word) is not None for word in mixed)
+        self._kept = _Content(lexicon.stop_words, frozenset(known.words))
 
     def reference(self) -> jieba.Tokenizer:
         """Return the jieba tokenizer, reading its dictionary on first use."""
         return _reference(self._words)
 
     def cut(self, text: str) -> list[str]:
-        """Return what jieba cuts, by the fast path where it is known to agree."""
+        """Return what jieba cuts, by the fast path where it is known to agree; the odd clauses alone go to jieba.
+
+        jieba cuts what stands between two of these marks without looking beyond them.
+        """
         if _AGREED.fullmatch(text) is not None:
             cut: list[str] = self._fast.cut(text)
             return cut
-        return list(self.reference().cut(text))
+        words: list[str] = []
+        for piece in _MARKS.split(text):
+            if piece:
+                words += self._fast.cut(piece) if _AGREED.fullmatch(piece) is not None else self.reference().cut(piece)
+        return words
 
     def words(self, text: str) -> list[str]:
         """Cut a text, keeping `X2 Pro`, `v3.2.1`, `E207` and `Wi-Fi` whole; masks are left out."""
-        text = _MASK_OR_EMOTE.sub(" ", text)
+        if "〔" in text or "[" in text:
+            text = _MASK_OR_EMOTE.sub(" ", text)
+        if self._latin_only and _LATIN.search(text) is None:
+            return self.cut(text)
         whole = [(match.start(), match.end()) for match in self._whole.finditer(text)]
         if not whole:
             return self.cut(text)
@@ -170,14 +202,5 @@ class Tokeniser:
 
     def content(self, words: list[str]) -> tuple[str, ...]:
         """Keep content words: domain terms and words of two characters or more; no stop words, no bare numbers."""
-        stop = self._stop
-        return tuple(
-            [
-                word
-                for word in words
-                if len(word) > 1
-                and word not in stop
-                and _CONTENT.search(word) is not None
-                and (word in self._domain or _NUMERAL.fullmatch(word) is None)
-            ][:MAX_TOKENS]
-        )
+        kept = self._kept
+        return tuple([word for word in words if kept[word]][:MAX_TOKENS])

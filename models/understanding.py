@@ -117,10 +117,11 @@ class Understanding:
         sentiments = self._sentiment.label(fresh, matrix)
         if len(self._readings) + len(fresh) > _CACHE_LIMIT:
             self._readings.clear()
-        for text, (topic, confidence), sentiment, content in zip(fresh, topics, sentiments, tokens, strict=True):
-            reading = Reading(
-                topic, confidence, sentiment, self._lexicon.terms(text), content, self._lexicon.danger(text)
-            )
+        terms, dangers = self._lexicon.terms_of(fresh), self._lexicon.dangers_of(fresh)
+        for text, (topic, confidence), sentiment, content, told, danger in zip(
+            fresh, topics, sentiments, tokens, terms, dangers, strict=True
+        ):
+            reading = Reading(topic, confidence, sentiment, told, content, danger)
             readings[text] = reading
             if len(text) <= _CACHED_CHARS:
                 self._readings[text] = reading
