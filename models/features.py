@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,19 @@ def _scatter(values: NDArray[np.uint64], bits: int) -> NDArray[np.int32]:
     return (mixed >> np.uint64(64 - bits)).astype(np.int32)
 
 
-@lru_cache(maxsize=50_000)
-def _word_hash(word: str) -> int:
-    return zlib.crc32(b"w" + word.encode("utf-8", "replace"))
+class _WordHashes(dict[str, int]):
+    """The hash of each word, kept as long as there is room: most words come again."""
+
+    def __missing__(self, word: str) -> int:
+        value = zlib.crc32(b"w" + word.encode("utf-8", "replace"))
+        if len(self) < _MOST_WORDS and len(word) <= _LONGEST_WORD:
+            self[word] = value
+        return value
+
+
+_MOST_WORDS = 200_000
+_LONGEST_WORD = 40
+_word_hashes = _WordHashes()
 
 
 def _hashed(
@@ -46,7 +55,8 @@ def _hashed(
         owners.append(rows[: len(grams)][inside])
     word_counts = np.fromiter(map(len, words), np.int64, count)
     total = int(word_counts.sum())
-    word_codes = np.fromiter((_word_hash(word) for some in words for word in some), np.uint64, total)
+    hashes = _word_hashes
+    word_codes = np.array([hashes[word] for some in words for word in some], dtype=np.uint64)
     word_rows = np.repeat(np.arange(count, dtype=np.int64), word_counts)
     indices.append(_scatter(word_codes + (np.uint64(1) << np.uint64(40)), bits))
     owners.append(word_rows)

@@ -22,6 +22,7 @@ _SARCASM_CHARS = 40
 """In a long text thanks and complaint stand side by side without irony."""
 
 Trie = dict[str, "Trie"]
+_Matcher = Callable[[str, int], "re.Match[str] | None"]
 
 
 def phrase_pattern(phrases: Iterable[str]) -> str:
@@ -54,11 +55,30 @@ def phrase_pattern(phrases: Iterable[str]) -> str:
     return write(root)
 
 
+class Found(NamedTuple):
+    """Phrases found in a batch of texts, in order."""
+
+    rows: list[int]
+    """Number of the text."""
+    starts: list[int]
+    """Where the phrase begins in its text."""
+    ends: list[int]
+    values: list[str]
+
+    def by_text(self, count: int) -> list[list[tuple[int, int, str]]]:
+        """Return (start, end, value) of the phrases of each of `count` texts."""
+        lists: list[list[tuple[int, int, str]]] = [[] for _ in range(count)]
+        for row, start, end, value in zip(*self, strict=True):
+            lists[row].append((start, end, value))
+        return lists
+
+
 class Phrases:
     """Many phrases, each with a value, found in many texts at once.
 
-    Where a phrase may begin is decided for a whole batch by looking up pairs of neighbouring characters in a table;
-    only there, the phrases that begin with that character are tried. A pattern over all phrases costs ten times more.
+    Where a phrase may begin is decided for a whole batch by looking up pairs of neighbouring characters in a table.
+    Only there are phrases tried: by their lengths, or by a pattern where one that begins like this has a gap.
+    One pattern over all phrases and texts costs five times more.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -68,39 +88,75 @@ class Phrases:
             (phrase[0], re.compile(_GAP_PATTERN.join(map(re.escape, phrase.split(GAP)))), values[phrase])
             for phrase in gapped
         ]
-        self._matchers = _Matchers(values)
+        singles = {phrase for phrase in values if len(phrase) == 1}
+        early = {phrase[0] for phrase in gapped if phrase[1] == GAP}
+        by_pair: dict[str, list[str]] = {}
+        for phrase in values:
+            if len(phrase) > 1 and phrase[0] not in early:
+                by_pair.setdefault(phrase[:2], []).append(phrase)
+        self._plans: dict[str, tuple[int, ...] | _Matcher] = {}
+        """What to try at a pair, or else at a single character: lengths, longest first, or a pattern."""
+        for pair, phrases in by_pair.items():
+            alone = [pair[0]] if pair[0] in singles else []
+            if any(GAP in phrase for phrase in phrases):
+                self._plans[pair] = re.compile(phrase_pattern([*phrases, *alone])).match
+            else:
+                self._plans[pair] = tuple(sorted({len(phrase) for phrase in (*phrases, *alone)}, reverse=True))
+        for first in sorted(singles - early):
+            self._plans[first] = (1,)
+        for first in sorted(early):
+            self._plans[first] = re.compile(phrase_pattern([each for each in values if each[0] == first])).match
         self._pairs = np.zeros(1 << _PAIR_BITS, dtype=np.bool_)
-        open_ended = {phrase[0] for phrase in values if len(phrase) == 1 or phrase[1] == GAP}
-        pairs = [phrase[:2] for phrase in values if phrase[0] not in open_ended]
-        self._pairs[_pair_hash(_codes("".join(pairs)))[::2]] = True
-        self._firsts = _codes("".join(sorted(open_ended)))
+        self._pairs[_pair_hash(_codes("".join(by_pair)))[::2]] = True
+        self._firsts = _codes("".join(sorted(singles | early)))
 
-    def find(self, texts: Sequence[str]) -> list[list[tuple[int, int, str]]]:
-        """Return (start, end, value) of each phrase in each text, without overlaps, leftmost longest first."""
-        found: list[list[tuple[int, int, str]]] = [[] for _ in texts]
+    def find(self, texts: Sequence[str]) -> Found:
+        """Find the phrases of each text, without overlaps, leftmost longest first."""
         # No phrase reaches over a line break.
         joined = "\n".join([*texts, ""])
         codes = _codes(joined)
         if len(codes) < 2:
-            return found
+            return Found([], [], [], [])
         possible = self._pairs[_pair_hash(codes)]
         if len(self._firsts):
             possible |= np.isin(codes[:-1], self._firsts)
-        matchers, exact = self._matchers, self._exact
-        hits: list[tuple[int, int, str]] = []
+        plans, exact = self._plans, self._exact
+        starts: list[int] = []
+        ends: list[int] = []
+        values: list[str] = []
         done = 0
         for start in np.flatnonzero(possible).tolist():
-            if start >= done:
-                match = matchers[joined[start]](joined, start)
-                if match is not None:
-                    words, done = match.group(), match.end()
-                    hits.append((start, done, exact.get(words) or self._gapped_value(words)))
+            if start < done:
+                continue
+            plan = plans.get(joined[start : start + 2]) or plans.get(joined[start])
+            if plan is None:
+                # Another pair of characters has the same hash.
+                continue
+            if isinstance(plan, tuple):
+                for length in plan:
+                    value = exact.get(joined[start : start + length])
+                    if value is not None:
+                        done = start + length
+                        break
+                else:
+                    continue
+            else:
+                match = plan(joined, start)
+                if match is None:
+                    continue
+                words, done = match.group(), match.end()
+                value = exact.get(words) or self._gapped_value(words)
+            starts.append(start)
+            ends.append(done)
+            values.append(value)
         begins = np.zeros(len(texts) + 1, dtype=np.int64)
         np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1, out=begins[1:])
-        rows = np.searchsorted(begins, np.fromiter((start for start, _, _ in hits), np.int64, len(hits)), "right") - 1
-        for row, begin, (start, end, value) in zip(rows.tolist(), begins[rows].tolist(), hits, strict=True):
-            found[row].append((start - begin, end - begin, value))
-        return found
+        places = np.array(starts, dtype=np.int64)
+        rows = np.searchsorted(begins, places, side="right") - 1
+        offsets = begins[rows]
+        return Found(
+            rows.tolist(), (places - offsets).tolist(), (np.array(ends, dtype=np.int64) - offsets).tolist(), values
+        )
 
     def _gapped_value(self, words: str) -> str:
         return next(
@@ -108,28 +164,6 @@ class Phrases:
             for first, pattern, value in self._gapped
             if first == words[0] and pattern.fullmatch(words) is not None
         )
-
-
-class _Matchers(dict[str, Callable[[str, int], "re.Match[str] | None"]]):
-    """For each character, what tries all phrases that begin with it at one place; made when it is first met."""
-
-    def __init__(self, phrases: Iterable[str]) -> None:
-        super().__init__()
-        self._starting: dict[str, list[str]] = {}
-        for phrase in phrases:
-            self._starting.setdefault(phrase[0], []).append(phrase)
-
-    def __missing__(self, first: str) -> Callable[[str, int], re.Match[str] | None]:
-        phrases = self._starting.get(first)
-        if phrases is None:
-            # Another pair of characters has the same hash. Too many to remember.
-            return _never
-        match = self[first] = re.compile(phrase_pattern(phrases)).match
-        return match
-
-
-def _never(text: str, place: int) -> None:
-    return None
 
 
 def _codes(text: str) -> NDArray[np.uint32]:
@@ -228,9 +262,18 @@ class Lexicon:
         self.stop_words = frozenset(stop)
         self.words = tuple(sorted({*domain, *(fault for fault in self.faults if len(fault) <= 4)}))
 
-    def topic_cues(self, texts: Sequence[str]) -> list[list[tuple[int, float]]]:
-        """Return (topic index, weight) of every cue that stands in each text."""
-        return [[pair for _, _, cue in found for pair in self._cue_weights[cue]] for found in self._cues.find(texts)]
+    def topic_cues(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the sum of the weights of the cues that stand in each text, shape (texts, topics)."""
+        found = self._cues.find(texts)
+        places: list[int] = []
+        weights: list[float] = []
+        width = len(self.topics)
+        for row, cue in zip(found.rows, found.values, strict=True):
+            for topic, weight in self._cue_weights[cue]:
+                places.append(row * width + topic)
+                weights.append(weight)
+        sums = np.bincount(np.array(places, dtype=np.int64), weights, len(texts) * width)
+        return sums.astype(np.float64).reshape(len(texts), width)
 
     def terms(self, text: str) -> tuple[str, ...]:
         """Return canonical fault terms and codes, without repeats, in order of appearance; denied ones are left out.
@@ -242,7 +285,10 @@ class Lexicon:
 
     def terms_of(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the terms of each text of a batch."""
-        return [self._terms(text, faults) for text, faults in zip(texts, self._faults.find(texts), strict=True)]
+        return [
+            self._terms(text, faults)
+            for text, faults in zip(texts, self._faults.find(texts).by_text(len(texts)), strict=True)
+        ]
 
     @staticmethod
     def _terms(text: str, faults: Sequence[tuple[int, int, str]]) -> tuple[str, ...]:
@@ -271,7 +317,10 @@ class Lexicon:
 
     def dangers_of(self, texts: Sequence[str]) -> list[str]:
         """Return the danger of each text of a batch."""
-        return [self._danger(text, named) for text, named in zip(texts, self._dangers.find(texts), strict=True)]
+        return [
+            self._danger(text, named)
+            for text, named in zip(texts, self._dangers.find(texts).by_text(len(texts)), strict=True)
+        ]
 
     @staticmethod
     def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> str:
@@ -295,7 +344,10 @@ class Lexicon:
         >>> happy.score > 0 > ironic.score, ironic.sarcasm
         (True, True)
         """
-        return [self._feeling(text, words) for text, words in zip(texts, self._feelings.find(texts), strict=True)]
+        return [
+            self._feeling(text, words)
+            for text, words in zip(texts, self._feelings.find(texts).by_text(len(texts)), strict=True)
+        ]
 
     def _feeling(self, text: str, words: Sequence[tuple[int, int, str]]) -> Feeling:
         score = 0.0

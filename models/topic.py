@@ -58,9 +58,7 @@ class TopicModel:
         logits = np.full((count, len(self._labels)), _UNKNOWN_LOGIT)
         logits[:, self._known] = self._layer.logits(matrix)[:, self._columns[self._known]]
         cues = np.zeros_like(logits)
-        for row, found in enumerate(self._lexicon.topic_cues(texts)):
-            for topic, weight in found:
-                cues[row, topic] += weight
+        cues[:, : len(self._lexicon.topics)] = self._lexicon.topic_cues(texts)
         logits += _CUE_LOGIT * np.minimum(cues, _MAX_CUE_WEIGHT)
         logits -= logits.max(axis=1, keepdims=True)
         shares = np.exp(logits)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from models.lexicon import Lexicon
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.lexicon import Lexicon, Phrases, phrase_pattern
 from qianshao.errors import ModelError
 
 
@@ -89,3 +93,27 @@ def test_every_shipped_phrase_leads_to_its_own_term(lexicon: Lexicon) -> None:
         if not lexicon._faults.find(phrase.replace("~", ""))
     ]
     assert missed == []
+
+
+PHRASES = ["退款", "退款慢", "退~钱", "不", "不好", "没~到", "打不开", "打~坏了", "打", "好评", "ab", "a"]
+_SCAN = re.compile(phrase_pattern(PHRASES))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.text("退款慢钱不好没到打开坏了评，。 ab\n😀", max_size=20), max_size=5))
+def test_phrases_are_found_in_batches_as_one_pattern_finds_them_in_each_text(texts: list[str]) -> None:
+    found = Phrases({phrase: phrase for phrase in PHRASES}).find(texts).by_text(len(texts))
+    places = [[(start, end) for start, end, _ in some] for some in found]
+    assert places == [[match.span() for match in _SCAN.finditer(text)] for text in texts]
+    for text, some in zip(texts, found, strict=True):
+        for start, end, phrase in some:
+            assert re.fullmatch(phrase.replace("~", ".{0,4}"), text[start:end])
+
+
+def test_a_batch_says_what_its_texts_say_alone() -> None:
+    lexicon = Lexicon()
+    texts = ["热水器冒烟了怎么办", "", "app一打开就退，错误码e207", "谢谢啊，又坏了", "不会漏电吧", "退款没到账"]
+    assert lexicon.terms_of(texts) == [lexicon.terms(text) for text in texts]
+    assert lexicon.dangers_of(texts) == [lexicon.danger(text) for text in texts]
+    assert lexicon.feelings(texts) == [lexicon.feelings([text])[0] for text in texts]
+    assert (lexicon.topic_cues(texts) == [lexicon.topic_cues([text])[0] for text in texts]).all()

@@ -117,6 +117,13 @@ def test_greetings_thanks_and_bare_numbers_have_no_topic(reader: Reader, text: s
         ("在不在", "呵呵你们真厉害，扣我两次钱"),
         ("一点都不贵", "太贵了"),
         ("你好，怎么连wifi", "一直连不上，太差劲了"),
+        ("谢谢师傅，修好了", "谢谢你们，又离线了"),
+        ("谢谢，很满意", "谢谢，一点都不满意"),
+        ("客服态度很好", "客服态度没有很好"),
+        ("服务真的很好", "服务真的很差"),
+        ("速度非常快", "速度非常慢"),
+        ("多谢，问题解决了", "多谢，又打不开了"),
+        ("感谢，退款已经到账", "感谢啊，退款还没到账"),
     ],
 )
 def test_negation_degree_and_sarcasm_turn_the_feeling(reader: Reader, better: str, worse: str) -> None:

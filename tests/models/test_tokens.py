@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +13,8 @@ from hypothesis import strategies as st
 from models.lexicon import Lexicon
 from models.normalise import normalise
 from models.seed_corpus import sentiment_rows, topic_rows
-from models.tokens import Tokeniser
+from models.tokens import Tokeniser, Vocabulary, load_vocabulary
+from qianshao.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,60 @@ def test_names_and_codes_stay_whole_and_fillers_go(tokeniser: Tokeniser, text: s
     kept = tokeniser.content(tokeniser.words(text))
     assert tuple(word for word in kept if word in words) == words
     assert not {"手机", "谢谢", "流泪", "500", "两个"} & set(kept)
+
+
+OWN = Vocabulary.of(["云盾锁", "小蓝卡会员", "X9 Pro Max", "F.3-b", "5G卡", "一键安防", "C++"])
+SHARED = Path("/work/shared/data/text")
+
+
+@pytest.fixture(scope="module")
+def with_own_words() -> Tokeniser:
+    return Tokeniser(Lexicon(), OWN)
+
+
+def test_words_of_ones_own_stay_whole(with_own_words: Tokeniser) -> None:
+    words = with_own_words.words("云盾锁X9 Pro Max报F.3-b，换了5G卡，一键安防也不行，小蓝卡会员C++")
+    assert set(OWN.words) <= set(words)
+    assert "X9 Pro Max" not in with_own_words.words("X9 Pro Maximum")
+    assert "云盾锁" in with_own_words.content(words)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from("云盾锁小蓝卡会员一键安防的了门打不开，。！+_&% aX9"), max_size=25))
+def test_the_fast_path_agrees_with_words_of_ones_own_too(with_own_words: Tokeniser, text: str) -> None:
+    assert with_own_words.cut(text) == list(with_own_words.reference().cut(text))
+
+
+def test_a_vocabulary_is_read_again_with_the_same_version_until_its_words_change(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("# 产品\n云盾锁\t门锁\n\nX9 Pro Max\n", "utf-8")
+    first = load_vocabulary(path)
+    assert first.words == ("X9 Pro Max", "云盾锁")
+    path.write_text("\ufeffX9 Pro Max\n云盾鎖\n云盾锁\n", "utf-8")
+    assert load_vocabulary(path) == first
+    path.write_text("云盾锁\n", "utf-8")
+    assert load_vocabulary(path).version != first.version
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("云盾锁\n".encode("gbk"), "is not UTF-8"), (b"ok\n" + b"ab" * 21, "line 2"), (None, "cannot be read")],
+)
+def test_a_vocabulary_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "words.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"words\.txt.*{said}"):
+        load_vocabulary(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the reviews for measuring are not here ({SHARED})")
+def test_the_fast_path_cuts_real_reviews_as_jieba_does(tokeniser: Tokeniser) -> None:
+    texts: list[str] = []
+    for path in sorted(SHARED.glob("*.csv.gz")):
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
+            texts += [normalise(row["text"]) for row in csv.DictReader(handle)][::4]
+    assert len(texts) > 20_000
+    reference = tokeniser.reference()
+    assert [text for text in texts if tokeniser.cut(text) != list(reference.cut(text))] == []
