@@ -70,12 +70,17 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether the layer is worse beyond doubt."""
-        if self.labels < _FEWEST:
-            return False
-        # river's `variance` is that of the mean's 0–1 scale, summed over the window.
-        deviation = 2.0 * math.sqrt(max(float(self._window.variance), 0.0) / self.labels)
-        return self.mean - _SURE * deviation / math.sqrt(self.labels) > _MARGIN
+        """Whether the layer errs more beyond doubt."""
+        return self.labels >= _FEWEST and self.mean - self._doubt() > _MARGIN
+
+    @property
+    def better(self) -> bool:
+        """Whether the layer errs less beyond doubt."""
+        return self.labels >= _FEWEST and self.mean + self._doubt() < -_MARGIN
+
+    def _doubt(self) -> float:
+        # river's `variance` is summed over the window, on the scale from 0 to 1.
+        return _SURE * 2.0 * math.sqrt(max(float(self._window.variance), 0.0)) / self.labels
 
     def snapshot(self) -> bytes:
         """Return what was told, one byte a label."""

@@ -68,12 +68,12 @@ class LearnerLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_conversations: int = 20_000
     max_features: int = 3_000_000
     """Of all waiting conversations together, 8 bytes each."""
-    max_age_minutes: int = 24 * 60
+    max_age_minutes: int = 6 * 60
     """How long a conversation waits for its label."""
     max_pending_features: int = 1_000_000
     """Of labels between two ticks, in each space; more are not learnt, and counted."""
     max_rehearsed: int = 4_096
-    """Labels that are learnt again while a class is new."""
+    """Recent labels that are learnt again beside the new ones."""
     max_rehearsed_features: int = 1_000_000
     enough_labels: int = 20
     """A class is not guessed before it has so many labels."""
@@ -270,6 +270,11 @@ class Space:
         return BEHIND_SEED if self._reason == LEARNING and self._against_seed.worse else self._reason
 
     @property
+    def leads(self) -> bool:
+        """Whether the layer errs less than the seed beyond doubt, and learns."""
+        return self._reason == LEARNING and self._against_seed.better
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes of weights and of labelled rows."""
         return self._layer.memory_bytes + 8 * (self._pending_features + self._recent_features)
@@ -335,7 +340,7 @@ class Space:
             self._judge(tick)
 
     def _rehearse(self, lessons: Sequence[_Pending]) -> None:
-        """While a class is new, learn as many of the recent labels again: it must not be learnt at others' expense."""
+        """Learn as many of the recent labels again; twice as many while a class is new, or others pay for it."""
         self._recent.extend(lessons)
         self._recent_features += sum(len(lesson.columns) for lesson in lessons)
         while (
@@ -343,13 +348,13 @@ class Space:
             or self._recent_features > self._limits.max_rehearsed_features
         ):
             self._recent_features -= len(self._recent.popleft().columns)
-        if not self._layer.rehearses or len(self._recent) < _BATCH:
+        if len(self._recent) < _BATCH:
             return
         # The draw depends on the number of labels alone: no state besides.
-        drawn = np.random.default_rng(self._labels).integers(len(self._recent), size=len(lessons))
-        again = [self._recent[place] for place in drawn.tolist()]
+        size = (2 if self._layer.has_new else 1) * len(lessons)
+        drawn = np.random.default_rng(self._labels).integers(len(self._recent), size=size)
         places = {label: slot for slot, label in enumerate(self._layer.labels)}
-        again = [lesson for lesson in again if lesson.label in places]
+        again = [lesson for lesson in map(self._recent.__getitem__, drawn.tolist()) if lesson.label in places]
         if again:
             self._layer.rehearse(
                 _stack([(lesson.columns, lesson.values) for lesson in again], 1 << self._limits.bits),
@@ -499,10 +504,10 @@ class Learner:
     observations and rows, and `advance` at every decision tick. Cut batches at ticks: within one, `label` gives the
     same guesses for any cut.
 
-    Cost on one core: a guess 5 µs a message, a label 25–60 µs, besides the rows (`feature_matrix`, 5 µs). Memory at the
-    defaults stays below 80 MB. It fails while labels are fewer than `enough_labels` a class (it abstains), where agents
-    name types by habit rather than by what the customer said, and where a systematic fault of the labels lasts: that
-    is what the labels then mean.
+    Cost on one core: a guess 5 µs a message, a label 100–150 µs with its rehearsal, besides the rows. Memory at the
+    defaults stays below 100 MB, a snapshot below 60 MB. It fails while labels are fewer than `enough_labels` a class:
+    it abstains; where agents name types by habit rather than by what the customer said, and where a systematic fault of
+    the labels lasts: that is what the labels then mean.
     """
 
     def __init__(self, limits: LearnerLimits | None = None) -> None:
@@ -512,8 +517,10 @@ class Learner:
     def _reset(self) -> None:
         limits = self._limits
         self._waiting = Waiting(limits.max_conversations, limits.max_features, limits.max_age_minutes * 60_000)
-        self._types = Space(limits, limits.max_types)
-        self._ratings = Space(limits, len(set(_FEELING_OF_SCORE.values())))
+        self.types = Space(limits, limits.max_types)
+        """The agents' ticket types."""
+        self.ratings = Space(limits, len(set(_FEELING_OF_SCORE.values())))
+        """The customers' ratings."""
         self._unmatched = 0
         self._tick = 0
 
@@ -552,7 +559,7 @@ class Learner:
         return guesses
 
     def _guess_types(self, spoken: Sequence[Observation], rows: sparse.csr_matrix) -> list[tuple[str, float]]:
-        space = self._types
+        space = self.types
         if not space.labels:
             return [("", 0.0)] * len(spoken)
         shares, odds = space.shares(rows)
@@ -570,9 +577,10 @@ class Learner:
 
     def _guess_sentiments(self, spoken: Sequence[Observation], rows: sparse.csr_matrix) -> list[float]:
         """Lean the seed's sentiment towards what conversations in these words were rated."""
-        space = self._ratings
+        space = self.ratings
         seed = [observation.sentiment for observation in spoken]
-        if NEGATIVE not in space.labels or POSITIVE not in space.labels:
+        # Ratings are about more than the words; they are heard once they are known to say more than the seed.
+        if not space.leads or NEGATIVE not in space.labels or POSITIVE not in space.labels:
             return seed
         bad, good = space.labels.index(NEGATIVE), space.labels.index(POSITIVE)
         if not space.enough()[[bad, good]].all():
@@ -627,28 +635,28 @@ class Learner:
         spoken.taught[space] = label
         columns, values = spoken.row()
         if space == "type":
-            self._types.teach(columns, values, label, spoken.topic)
+            self.types.teach(columns, values, label, spoken.topic)
         else:
-            self._ratings.teach(columns, values, label, feeling(spoken.sentiment))
+            self.ratings.teach(columns, values, label, feeling(spoken.sentiment))
 
     def advance(self, tick: int) -> None:
         """Let what was learnt until `tick` (epoch milliseconds) take effect; a tick before the last one is none."""
         if tick < self._tick:
             return
         self._tick = tick
-        self._types.advance(tick)
-        self._ratings.advance(tick)
+        self.types.advance(tick)
+        self.ratings.advance(tick)
         self._waiting.advance(tick)
 
     def health(self) -> Health:
         """Say how it is doing: states, reasons, accuracies, memory."""
         return Health(
-            types=self._types.health(),
-            ratings=self._ratings.health(),
+            types=self.types.health(),
+            ratings=self.ratings.health(),
             waiting=len(self._waiting),
             displaced=self._waiting.displaced,
             unmatched=self._unmatched,
-            memory_bytes=self._types.memory_bytes + self._ratings.memory_bytes + 8 * self._waiting.features,
+            memory_bytes=self.types.memory_bytes + self.ratings.memory_bytes + 8 * self._waiting.features,
         )
 
     def snapshot(self) -> bytes:
@@ -661,8 +669,8 @@ class Learner:
                 self._tick,
                 self._unmatched,
                 self._waiting.snapshot(),
-                self._types.snapshot(),
-                self._ratings.snapshot(),
+                self.types.snapshot(),
+                self.ratings.snapshot(),
             )
         )
 
@@ -684,8 +692,8 @@ class Learner:
                 )
             state = msgspec.msgpack.decode(data, type=_State)
             self._waiting.restore(state.waiting)
-            self._types.restore(state.types)
-            self._ratings.restore(state.ratings)
+            self.types.restore(state.types)
+            self.ratings.restore(state.ratings)
         except (msgspec.DecodeError, ValueError) as error:
             self._reset()
             raise ModelError(

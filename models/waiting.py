@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 _SCRAMBLE = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
-MAX_FEATURES = 2048
+MAX_FEATURES = 4096
 """Of one conversation: what it says beyond that is not remembered."""
 
 _STALE_SHARE = 4

@@ -138,6 +138,17 @@ def test_ratings_teach_the_feeling_of_words_that_the_seed_does_not_know(taught: 
     assert ask(learner, GLAD).sentiment > 0.5
 
 
+def test_ratings_that_have_nothing_to_do_with_the_words_leave_the_sentiment_alone() -> None:
+    learner = Learner(LIMITS)
+    draw = np.random.default_rng(2)
+    events = conversations(300, 7)
+    for event in events:
+        if event.kind == "rating":
+            event.score = int(draw.choice([1, 5], p=[0.3, 0.7]))
+    run(learner, events)
+    assert ask(learner, CROSS, sentiment=-0.4).sentiment == -0.4
+
+
 def test_it_abstains_and_leaves_sentiment_alone_until_labels_are_enough() -> None:
     learner = Learner(LIMITS)
     assert ask(learner, "门锁开不了", sentiment=-0.4) == Guess("", 0.0, -0.4)
