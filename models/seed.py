@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from models.features import feature_matrix
 from models.lexicon import Lexicon
@@ -19,6 +17,7 @@ from models.linear import FORMAT, quantise
 from models.masking import mask
 from models.seed_corpus import Row, sentiment_rows, topic_rows
 from models.tokens import Tokeniser
+from models.training import logistic
 
 BITS = 14
 
@@ -38,11 +37,7 @@ def _fit(
     texts = [mask(row.text) for row in rows]
     words = [list(tokeniser.content(tokeniser.words(text))) for text in texts]
     labels = [row.label for row in rows]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", tol=1e-4)
-        model.fit(feature_matrix(texts, words, BITS), labels)
-    return tuple(map(str, model.classes_)), model.coef_.T.astype(np.float64), model.intercept_.astype(np.float64)
+    return logistic(feature_matrix(texts, words, BITS), labels, strength)
 
 
 def write_seed(path: Path) -> None:

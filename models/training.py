@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, sparse
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
 from models.classifier import BATCH, Classifier, Reader, Shape, Weights, compact, shares
@@ -265,3 +266,14 @@ def _telling(view: _View, counts: sparse.csr_matrix) -> NDArray[np.int64]:
         np.abs(view.rarity).max(axis=1) * view.scales[:, 0] + np.abs(view.inequality).max(axis=1) * view.scales[:, 1]
     )
     return np.sort(np.argsort(-moved * np.sqrt(seen), kind="stable")[:MAX_FEATURES])
+
+
+def logistic(
+    matrix: sparse.csr_matrix, labels: Sequence[str], strength: float
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Fit a plain logistic layer with classes of equal weight; return labels, weights (features, classes) and bias."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", tol=1e-4)
+        model.fit(matrix, list(labels))
+    return tuple(map(str, model.classes_)), model.coef_.T.astype(np.float64), model.intercept_.astype(np.float64)

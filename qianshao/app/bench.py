@@ -37,7 +37,6 @@ HOURS = 12
 """Long enough for incidents: the pipeline is measured while it has something to report."""
 
 BATCH = 1_000
-TOPICS = 20
 
 STAGES: tuple[str, ...] = ("understand", "learn", "count_and_detect", "decide", "trends", "store")
 """Stages that are timed on their own: `understand` is everything from normalising to sentiment."""
@@ -173,20 +172,9 @@ def plain_loop(lines: Sequence[bytes]) -> PlainRun:
     What everybody would write first. It masks nothing, knows no customers, detects nothing and stores nothing. Loading
     the dictionary and fitting the models are not timed.
     """
-    # Only the benchmark needs these two here, and they are slow to load.
-    import jieba
-    from sklearn.feature_extraction.text import HashingVectorizer
-    from sklearn.linear_model import SGDClassifier
+    from qianshao.app.usual import usual_reading
 
-    jieba.setLogLevel("ERROR")
-    jieba.initialize()
-    vectorizer = HashingVectorizer(analyzer=jieba.lcut, n_features=2**18, alternate_sign=False)
-    topic, sentiment = SGDClassifier(random_state=0), SGDClassifier(random_state=0)
-    # Any coefficients cost the same: what is measured is predicting, not how well.
-    sample = vectorizer.transform([f"样本 {number} 设备离线 很失望 {number % 7}" for number in range(200)])
-    topic.partial_fit(sample, [number % TOPICS for number in range(200)], classes=list(range(TOPICS)))
-    sentiment.partial_fit(sample, [number % 2 for number in range(200)], classes=[0, 1])
-
+    read = usual_reading().words
     counts: Counter[tuple[int, int]] = Counter()
     texts_read = 0
     began = time.perf_counter()
@@ -198,9 +186,7 @@ def plain_loop(lines: Sequence[bytes]) -> PlainRun:
                 minutes.append(spoken[0])
                 texts.append(spoken[1])
         if texts:
-            features = vectorizer.transform(texts)
-            topics = topic.predict(features)
-            sentiment.predict(features)
+            topics, _ = read(texts)
             counts.update(zip(minutes, topics.tolist(), strict=True))
             texts_read += len(texts)
     return PlainRun(read=len(lines), texts=texts_read, minutes=len(counts), seconds=time.perf_counter() - began)

@@ -28,7 +28,6 @@ PLAIN_BATCH = 1_000
 MEAN_CHARS = 65
 STEPS = ("normalise", "mask", "tokens", "features", "topic", "sentiment")
 _PASSES = 3
-_TOPICS = 20
 _LABELS_A_TICK = 256
 
 Labels = list[tuple[str, float, float]]
@@ -103,35 +102,12 @@ class PlainReading(NamedTuple):
 
 def plain_reading() -> PlainReading:
     """Set up jieba and scikit-learn: two linear models over hashed words, with and without character n-grams."""
-    # Only the benchmark needs these, and they are slow to load.
-    import jieba
-    from scipy import sparse
-    from sklearn.feature_extraction.text import HashingVectorizer
-    from sklearn.linear_model import SGDClassifier
+    from qianshao.app.usual import usual_reading
 
-    jieba.setLogLevel("ERROR")
-    jieba.initialize()
-    words = HashingVectorizer(analyzer=jieba.lcut, n_features=2**18, alternate_sign=False)
-    grams = HashingVectorizer(analyzer="char", ngram_range=(1, 3), n_features=2**18, alternate_sign=False)
-
-    def both(texts: Sequence[str]) -> sparse.csr_matrix:
-        return sparse.hstack([words.transform(texts), grams.transform(texts)], format="csr")
-
-    def models(features: Callable[[Sequence[str]], sparse.csr_matrix]) -> Callable[[Sequence[str]], object]:
-        # Any coefficients cost the same: what is measured is predicting, not how well.
-        sample = features([f"样本 {number} 设备离线 很失望 {number % 7}" for number in range(200)])
-        topic, sentiment = SGDClassifier(random_state=0), SGDClassifier(random_state=0)
-        topic.partial_fit(sample, [number % _TOPICS for number in range(200)], classes=list(range(_TOPICS)))
-        sentiment.partial_fit(sample, [number % 3 for number in range(200)], classes=[0, 1, 2])
-
-        def read(texts: Sequence[str]) -> object:
-            matrix = features(texts)
-            return topic.predict(matrix), sentiment.predict(matrix)
-
-        return read
-
-    full, bare = models(both), models(words.transform)
-    return PlainReading(lambda texts: full([mask_normalised(normalise(text)) for text in texts]), bare)
+    usual = usual_reading()
+    return PlainReading(
+        lambda texts: usual.words_and_grams([mask_normalised(normalise(text)) for text in texts]), usual.words
+    )
 
 
 def learning_speed(count: int = 8 * BATCH) -> float:
