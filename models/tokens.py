@@ -27,6 +27,8 @@ _WHOLE = (
 )
 # Outside these the two tokenizers may differ (+ # - . _ % & and rare characters): such texts go to jieba.
 _AGREED = re.compile(r"[\u4e00-\u9fa5A-Za-z0-9\s，。！？；：、（）《》“”‘’…～【】!?,;:()~@*/=\"'<>]*")
+# 擦擦擦 and 不好不好不 can be cut in two equally likely ways, and the two choose differently.
+_TIE = re.compile(r"([\u4e00-\u9fa5])(?:\1\1|([\u4e00-\u9fa5])\1\2\1)")
 _MARKS = re.compile(r"([，。！？；：、（）《》“”…～【】]+)")
 _CHINESE = re.compile(r"[\u4e00-\u9fa5]+")
 _LATIN = re.compile(r"[A-Za-z0-9]")
@@ -106,8 +108,16 @@ def _reference(words: tuple[str, ...]) -> jieba.Tokenizer:
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
     for word in words:
+        # jieba adds to its total without taking back what the word counted before; rjieba takes it back, and near ties
+        # depend on the total.
+        tokenizer.total -= tokenizer.FREQ.get(word, 0)
         tokenizer.add_word(word, _WORD_FREQUENCY, "n")
     return tokenizer
+
+
+def _agree(text: str) -> bool:
+    """Return whether both tokenizers are known to cut a text alike."""
+    return _AGREED.fullmatch(text) is not None and _TIE.search(text) is None
 
 
 class _Content(dict[str, bool]):
@@ -171,13 +181,13 @@ class Tokeniser:
 
         jieba cuts what stands between two of these marks without looking beyond them.
         """
-        if _AGREED.fullmatch(text) is not None:
+        if _agree(text):
             cut: list[str] = self._fast.cut(text)
             return cut
         words: list[str] = []
         for piece in _MARKS.split(text):
             if piece:
-                words += self._fast.cut(piece) if _AGREED.fullmatch(piece) is not None else self.reference().cut(piece)
+                words += self._fast.cut(piece) if _agree(piece) else self.reference().cut(piece)
         return words
 
     def words(self, text: str) -> list[str]:

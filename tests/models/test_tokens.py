@@ -45,6 +45,22 @@ def test_the_fast_path_cuts_any_text_as_jieba_does(tokeniser: Tokeniser, text: s
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "哈啊擦擦擦啦啦",
+        "不好不好不好不",
+        "这质量差差水水水时往往是",
+        "绝对是差差差，穿俩天",
+        "婉然还有秋霁等等等穿越",
+        "这种处理方式我作为消费者不能接受",
+        "他们的处理方式和选择结果",
+    ],
+)
+def test_near_ties_are_cut_as_jieba_cuts_them(tokeniser: Tokeniser, text: str) -> None:
+    assert tokeniser.cut(text) == list(tokeniser.reference().cut(text))
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("X2 Pro的v3.2.1固件连不上Wi-Fi", ("X2 Pro", "v3.2.1", "固件", "连不上", "Wi-Fi")),
