@@ -41,11 +41,14 @@ _RULES: tuple[Rule, ...] = (
 _FIELD_RULES: tuple[Rule, ...] = (emails, open_ids, machine_addresses, plates, addresses, _strict_numbers)
 
 # One scan decides that most texts hold nothing to mask. The words are the cues of the rules that need no digit.
-_GATE = re.compile(
+_SIGNS = (
     rf"[0-9@]|[{DIGIT}]{GAP}[{DIGIT}]|叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学"
     r"|微信|威信|薇信|艾特|爱特|小老鼠|圈[aA]|[vV]信|[wW]e[iC]|wxid|[vV][xX]|[wW][xX]|地址|住址|省|市|自治区|[A-Za-z0-9_\-]{28}"
     r"|[(\[（【 ][aA][tT][)\]）】 ]"
 )
+_FIRST_OF_SIGNS = rf"0-9@{DIGIT}叫姓名件货系签收机户车主卡住请保乘先女小同微威薇艾爱圈地省市自A-Za-z_\-(\[（【 "
+# Every sign begins with one of these. To find such a character first and to look from there is five times faster.
+_GATE = re.compile(rf"[{_FIRST_OF_SIGNS}](?<=(?=(?:{_SIGNS}))[\s\S])")
 # Five digits close together, or a sign of an identifier that has fewer.
 _ASCII_GATE = re.compile(
     r"[0-9](?:[^0-9]{0,3}[0-9]){4}|@|[( \[]at[ )\]]|[A-Za-z0-9_\-]{28}|wxid|(?:[0-9A-Fa-f]{2}[:\-]){5}"
