@@ -36,6 +36,7 @@ def event_columns(events: Sequence[Observation], *, late: bool) -> Columns:
         "conversation": [event.conversation for event in events],
         "role": [event.role or "" for event in events],
         "text": [event.text for event in events],
+        "shown": [event.shown for event in events],
         "topic": [event.topic for event in events],
         "topic_confidence": [event.topic_confidence for event in events],
         "sentiment": [event.sentiment for event in events],

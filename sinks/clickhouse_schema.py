@@ -279,8 +279,9 @@ MIGRATIONS: tuple[Migration, ...] = (
     ),
     Migration(
         4,
-        "the ticket type that customers' words would be given",
+        "customers' own spelling, and the ticket type that their words would be given",
         (
+            "ALTER TABLE events ADD COLUMN IF NOT EXISTS shown String AFTER text",
             "ALTER TABLE events ADD COLUMN IF NOT EXISTS guess LowCardinality(String) AFTER danger",
             "ALTER TABLE events ADD COLUMN IF NOT EXISTS guess_confidence Float32 AFTER guess",
             """
