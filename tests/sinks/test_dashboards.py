@@ -57,7 +57,7 @@ def store(recorded: Path) -> Iterator[Store]:
     """Open the recorded store, with the pulse of a service that would have read it live."""
     opened = Store(recorded)
     _, end = span(opened)
-    ((source,),) = opened.select("SELECT source FROM tallies")
+    ((source,),) = opened.select("SELECT source FROM tallies FINAL")
     pulses = [
         Pulse(
             at=end - (10 - number) * MINUTE_MS,
