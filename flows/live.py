@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -164,12 +164,10 @@ class _Service:
             self._begin()
 
     def next(self, newest: int | None) -> RawBatch | None:
-        if self.ended:
-            return None
         try:
             self._pulse()
             return self._reader.next(newest)
-        except QianshaoError as error:
+        except BaseException as error:  # noqa: BLE001 - as in `take`
             self.raised = error
             return None
 
@@ -248,16 +246,13 @@ class _Service:
         if last is None or now - self._pulsed < PULSE_SECONDS:
             return
         self._pulsed = now
-        waiting = self._reader.waiting()
-        outcome = Outcome(
-            sequence=last.outcome.sequence,
-            watermark=last.outcome.watermark,
-            pulses=pulses(last, waiting, self._wall()),
+        self._write(
+            Outcome(
+                sequence=last.outcome.sequence,
+                watermark=last.outcome.watermark,
+                pulses=pulses(last, self._reader.waiting(), self._wall()),
+            )
         )
-        try:
-            self._write(outcome)
-        except BaseException as error:  # noqa: BLE001 - as in `take`
-            self.raised = error
 
     def close(self) -> None:
         for sink in self._sinks:
@@ -266,14 +261,6 @@ class _Service:
             except BaseException as error:  # noqa: BLE001 - the others are closed first; then the first error is raised
                 self.raised = self.raised or error
         self._reader.close()
-
-
-@contextmanager
-def _owned(service: _Service) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        service.close()
 
 
 def run_live(
@@ -326,7 +313,7 @@ def run_live(
     saving = Saving(state.path / "snapshots", config.run.snapshot_seconds)
     saving.prepare()
     workers = config.run.workers
-    with _owned(service), stopped_by(service.stop, signal.SIGINT, signal.SIGTERM):
+    with closing(service), stopped_by(service.stop, signal.SIGINT, signal.SIGTERM):
         flow = build_flow(service, (), make_stages(config, calendar), config, workers=workers, durable=True)
         try:
             if workers == 1:

@@ -32,10 +32,11 @@ from scipy import sparse
 
 from models.drift import Comparison
 from models.layer import LayerState, OnlineLayer
+from models.sentiment import NEUTRAL_MARGIN
 from models.topic import is_small_talk
 from models.waiting import Waiting, WaitingState
 from qianshao.errors import ModelError
-from qianshao.event import Observation
+from qianshao.event import Observation, is_customer
 
 NAME = "online"
 VERSION = 1
@@ -43,7 +44,6 @@ VERSION = 1
 NEGATIVE, NEUTRAL, POSITIVE = "negative", "neutral", "positive"
 _FEELING_OF_SCORE = {1: NEGATIVE, 2: NEGATIVE, 3: NEUTRAL, 4: POSITIVE, 5: POSITIVE}
 _BATCH = 32
-_NEUTRAL_MARGIN = 0.1
 _MAX_LABEL_CHARS = 64
 _MAX_CONTEXTS = 64
 _MEMORY_LABELS = 2_000.0
@@ -594,7 +594,7 @@ class Learner:
         total = odds + seed_odds
         weight = np.divide(odds, total, out=np.zeros_like(odds), where=total > 0)
         value = weight * learnt + (1.0 - weight) * np.array(seed)
-        value[np.abs(value) < _NEUTRAL_MARGIN] = 0.0
+        value[np.abs(value) < NEUTRAL_MARGIN] = 0.0
         return [round(each, 4) for each in value.tolist()]
 
     def learn(self, observations: Sequence[Observation], matrix: sparse.csr_matrix) -> None:
@@ -713,16 +713,12 @@ class Learner:
 
 def speaks(observation: Observation) -> bool:
     """Return whether a text is a customer's own words."""
-    return (
-        observation.kind in ("chat", "call")
-        and bool(observation.text)
-        and (observation.role is None or observation.role.strip().lower() in ("customer", ""))
-    )
+    return observation.kind in ("chat", "call") and bool(observation.text) and is_customer(observation.role)
 
 
 def feeling(sentiment: float) -> str:
     """Name the seed's sentiment as a label of the ratings."""
-    if abs(sentiment) < _NEUTRAL_MARGIN:
+    if abs(sentiment) < NEUTRAL_MARGIN:
         return NEUTRAL
     return POSITIVE if sentiment > 0 else NEGATIVE
 

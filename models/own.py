@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from scipy import sparse
 
 from models.classifier import Classifier
+from models.sentiment import NEUTRAL_MARGIN
 from models.topic import is_small_talk
 from qianshao.errors import ModelError
 
-NEUTRAL_MARGIN = 0.1
 GOOD = frozenset(("1", "positive", "pos", "good", "好评", "正面", "积极", "满意"))
 BAD = frozenset(("0", "-1", "negative", "neg", "bad", "差评", "负面", "消极", "不满意"))
 

@@ -16,7 +16,8 @@ _LAYER_SHARE = 0.7
 _LEXICON_LOGIT = 2.2
 _SILENT_LOGIT = 1.0
 _SARCASM_LOGIT = 2.0
-_NEUTRAL_MARGIN = 0.1
+NEUTRAL_MARGIN = 0.1
+"""Sentiment nearer to 0 than this is none."""
 _FACE_WEIGHT = 1.0
 
 
@@ -51,7 +52,7 @@ class SentimentModel:
         shares /= shares.sum(axis=1, keepdims=True)
         values = shares[:, self._positive] - shares[:, self._negative]
         values[idle] = 0.0
-        values[np.abs(values) < _NEUTRAL_MARGIN] = 0.0
+        values[np.abs(values) < NEUTRAL_MARGIN] = 0.0
         return [round(value, 4) for value in values.tolist()]
 
 

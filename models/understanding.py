@@ -31,7 +31,7 @@ from models.sentiment import SentimentModel
 from models.template import message_template
 from models.tokens import Tokeniser
 from models.topic import TopicModel
-from qianshao.event import Observation, RawEvent, pseudonym_text
+from qianshao.event import Observation, RawEvent, is_customer, pseudonym_text
 
 _CACHE_LIMIT = 20_000
 _CACHED_CHARS = 100
@@ -210,4 +210,4 @@ def _speaks_for_customer(event: RawEvent) -> bool:
     """Return whether the text is a customer's own, or an agent's summary of one case (a ticket)."""
     if event.kind == "device":
         return False
-    return event.kind == "ticket" or event.role is None or event.role.strip().lower() in ("customer", "")
+    return event.kind == "ticket" or is_customer(event.role)

@@ -81,6 +81,11 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_seconds: Positive = 30
     calendar: str | None = None
 
+    @property
+    def store(self) -> Path:
+        """Folder of the embedded store where `clickhouse.path` names none."""
+        return Path(self.state) / "store"
+
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[kafka]`: where events come from and where decisions go."""

@@ -120,6 +120,15 @@ class DeadLetter(msgspec.Struct, kw_only=True, gc=False):
     """The kind, where the record was readable enough to name a known one."""
 
 
+def is_customer(role: str | None) -> bool:
+    """Whether a turn of this role is the customer's own; so is one that names no role.
+
+    >>> is_customer("Customer "), is_customer(None), is_customer("agent")
+    (True, True, False)
+    """
+    return role is None or role.strip().lower() in ("customer", "")
+
+
 def pseudonym_text(value: int) -> str:
     """Write a 64-bit pseudonym as it appears in outputs.
 

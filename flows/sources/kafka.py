@@ -6,7 +6,8 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -98,6 +99,15 @@ class _Partition:
 
     def place(self) -> TopicPartition:
         return TopicPartition(self.topic, self.number, self.next)
+
+
+@contextmanager
+def _commits() -> Iterator[None]:
+    """A refused commit is only said: where to go on stands in the flow's own state."""
+    try:
+        yield
+    except KafkaException as error:
+        log.warning("offsets could not be committed (%s); only lag tools miss them", error)
 
 
 class KafkaReader:
@@ -223,10 +233,8 @@ class KafkaReader:
         """Say how far has been given out, and commit the position before it to the group for lag tools."""
         places = [_Place(each.topic, each.number, each.next, each.sequence) for each in self._partitions]
         if self._committed:
-            try:
+            with _commits():
                 self._consumer.commit(offsets=self._committed, asynchronous=True)
-            except KafkaException as error:
-                log.warning("offsets could not be committed (%s); only lag tools miss them", error)
         self._committed = [each.place() for each in self._partitions]
         return msgspec.json.encode(_Position(POSITION_VERSION, places))
 
@@ -244,10 +252,8 @@ class KafkaReader:
             return
         self._closed = True
         if self._committed:
-            try:
+            with _commits():
                 self._consumer.commit(offsets=self._committed, asynchronous=False)
-            except KafkaException as error:
-                log.warning("offsets could not be committed (%s); only lag tools miss them", error)
         self._consumer.close()
         self._journal.close()
 

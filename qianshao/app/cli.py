@@ -229,7 +229,7 @@ def migrate(config: Path, dry_run: bool) -> None:
     from sinks.clickhouse import open_store, pending_migrations
 
     loaded = load_config(config)
-    place = Path(loaded.run.state) / "store"
+    place = loaded.run.store
     steps = pending_migrations(loaded.clickhouse, place)
     if not dry_run:
         open_store(loaded.clickhouse, place).close()

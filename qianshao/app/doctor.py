@@ -42,7 +42,7 @@ def diagnose(path: Path) -> list[Examined]:
         return [Examined(part="configuration", ok=False, detail=str(error))]
     found = [Examined(part="configuration", ok=True, detail=str(path)), _key(config), *_models(config), *_state(config)]
     found += broker.examine(config.kafka)
-    found += examination.examine(config.clickhouse, Path(config.run.state) / "store")
+    found += examination.examine(config.clickhouse, config.run.store)
     language = config.grafana.language
     found += grafana_push.examine(config, dashboards(language), alert_rules(language))
     return found

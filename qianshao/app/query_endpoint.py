@@ -5,13 +5,11 @@ from __future__ import annotations
 import gzip
 import itertools
 import re
-import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from qianshao.app.console.pages import Guard
-from qianshao.app.console.server import listen
+from qianshao.app.console.server import address, listen, serving
 from qianshao.config import ClickHouse
 from qianshao.errors import QueryError, StoreError
 
@@ -135,26 +133,8 @@ def serve_queries(store: Answers, config: ClickHouse) -> Iterator[str]:
         If no port is free.
     """
     listener = listen(HOST, config.query_port, search=True, key="clickhouse.query_port")
-    server = uvicorn.Server(
-        uvicorn.Config(
-            query_app(store, database=config.database),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            limit_concurrency=WAITING,
-            timeout_graceful_shutdown=2,
-        )
-    )
-    thread = threading.Thread(target=server.run, args=([listener],), name="query port", daemon=True)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{listener.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
+    with serving(query_app(store, database=config.database), listener, at_once=WAITING):
+        yield address(listener)
 
 
 async def _body(request: Request) -> str:

@@ -64,7 +64,7 @@ def run_service(path: Path) -> None:
         config = with_good_models(config, state.path / "models")
         for name in ensure_topics(config.kafka):
             log.info("topic %s: created", name)
-        store = open_store(config.clickhouse, state.path / "store")
+        store = open_store(config.clickhouse, config.run.store)
         stack.callback(store.close)
         watch = _Watch(store)
         sinks: list[Sink] = [store, PushQueue(state.path / "push_queue.sqlite3", config.service.zone)]

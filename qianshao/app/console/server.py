@@ -15,6 +15,9 @@ from qianshao.errors import ConfigError
 
 SEARCHED_PORTS = 20
 
+GRACE_SECONDS = 2
+"""How long an answer that has begun may take to end when its server must."""
+
 
 def listen(host: str, port: int, *, search: bool, key: str = "console.port") -> socket.socket:
     """Open the page's socket before anything is promised about it.
@@ -76,9 +79,7 @@ def serve(app: ASGIApp, listener: socket.socket, started: Callable[[uvicorn.Serv
     started
         Is given the server before it runs, so that its owner can end it (`should_exit`).
     """
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none")
-    )
+    server = _server(app)
     if started is not None:
         started(server)
     try:
@@ -88,14 +89,39 @@ def serve(app: ASGIApp, listener: socket.socket, started: Callable[[uvicorn.Serv
 
 
 @contextmanager
-def serving(app: ASGIApp, listener: socket.socket) -> Iterator[None]:
-    """Serve on a thread of its own while the body runs; the socket is closed at the end."""
-    servers: list[uvicorn.Server] = []
-    thread = threading.Thread(target=serve, args=(app, listener, servers.append), name="page", daemon=True)
+def serving(app: ASGIApp, listener: socket.socket, *, at_once: int | None = None) -> Iterator[None]:
+    """Serve on a thread of its own while the body runs; the socket is closed at the end.
+
+    Parameters
+    ----------
+    app, listener
+        As for `serve`.
+    at_once
+        Requests at a time; more are told to come back. None = any number.
+    """
+    server = _server(app, limit_concurrency=at_once, timeout_graceful_shutdown=GRACE_SECONDS)
+    thread = threading.Thread(target=server.run, args=([listener],), name=address(listener), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        for server in servers:
-            server.should_exit = True
+        server.should_exit = True
         thread.join()
+        listener.close()
+
+
+def _server(
+    app: ASGIApp, *, limit_concurrency: int | None = None, timeout_graceful_shutdown: int | None = None
+) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=limit_concurrency,
+            timeout_graceful_shutdown=timeout_graceful_shutdown,
+        )
+    )
