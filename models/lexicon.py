@@ -7,11 +7,14 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from models.normalise import normalise
 from qianshao.errors import ModelError
 
 GAP = "~"
@@ -205,18 +208,80 @@ _INQUIRED = re.compile(r"吗|嘛")
 _WOULD = re.compile(r"[会能]$")
 
 
+_PHRASE = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[^~\n]([^\n]*[^~\n])?$")]
+"""A gap stands between characters, never at an end."""
+_NAME = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class _Cues(msgspec.Struct, forbid_unknown_fields=True):
+    strong: list[_PHRASE] = []
+    weak: list[_PHRASE] = []
+
+
+class _Danger(msgspec.Struct, forbid_unknown_fields=True):
+    terms: list[_PHRASE]
+
+
+class _Feeling(msgspec.Struct, forbid_unknown_fields=True):
+    positive: list[_PHRASE]
+    negative: list[_PHRASE]
+    negators: list[_PHRASE]
+    strong: list[_PHRASE]
+    weak: list[_PHRASE]
+    thanks: list[_PHRASE]
+    neutral: list[_PHRASE]
+    turns: list[_PHRASE]
+
+
+class _Words(msgspec.Struct, forbid_unknown_fields=True):
+    words: list[_NAME]
+
+
+class _Taxonomy(msgspec.Struct, forbid_unknown_fields=True):
+    """A taxonomy file; a section that is None is the shipped one."""
+
+    version: _NAME
+    topics: Annotated[dict[_NAME, _Cues], Meta(min_length=1, max_length=200)]
+    faults: dict[_NAME, list[_PHRASE]] | None = None
+    danger: dict[_NAME, _Danger] | None = None
+    feeling: _Feeling | None = None
+    domain: _Words | None = None
+    stop: _Words | None = None
+
+
+def _taxonomy(toml: str) -> _Taxonomy:
+    try:
+        return msgspec.convert(tomllib.loads(toml), _Taxonomy)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"taxonomy: is not TOML ({error}); start from models/taxonomy.toml") from None
+    except msgspec.ValidationError as error:
+        raise ModelError(f"taxonomy: {error}; start from models/taxonomy.toml") from None
+
+
+@cache
+def _shipped_taxonomy() -> _Taxonomy:
+    return _taxonomy(files("models").joinpath("taxonomy.toml").read_text(encoding="utf-8"))
+
+
+def _as_texts(phrases: Iterable[str]) -> list[str]:
+    """Write phrases as normalised texts spell them."""
+    return [GAP.join(map(normalise, phrase.split(GAP))) for phrase in phrases]
+
+
 class Lexicon:
     """The shipped taxonomy, or a user's own.
 
     Parameters
     ----------
     toml
-        Text of a taxonomy file; None = the shipped one.
+        Text of a taxonomy file with `version` and `[topics]`; the sections that it leaves out are the shipped ones.
+        Phrases may be written in any script and width. None = the shipped one.
 
     Raises
     ------
     ModelError
-        If the text is not TOML or lacks a section.
+        If the text is not TOML, lacks one of these two, or holds anything that a taxonomy does not; the message names
+        where.
 
     Notes
     -----
@@ -225,29 +290,32 @@ class Lexicon:
     """
 
     def __init__(self, toml: str | None = None) -> None:
-        if toml is None:
-            toml = files("models").joinpath("taxonomy.toml").read_text(encoding="utf-8")
-        try:
-            data = tomllib.loads(toml)
-            self.version: str = data["version"]
-            cues: dict[str, str] = {}
-            self._cue_weights: dict[str, list[tuple[int, float]]] = {}
-            self.topics: tuple[str, ...] = tuple(data["topics"])
-            self.cues: dict[str, dict[str, list[str]]] = data["topics"]
-            for index, topic in enumerate(self.topics):
-                for strength, weight in (("strong", 1.0), ("weak", 0.25)):
-                    for cue in data["topics"][topic][strength]:
-                        cues[cue] = cue
-                        self._cue_weights.setdefault(cue, []).append((index, weight))
-            self.faults: dict[str, list[str]] = data["faults"]
-            self.feeling_words: dict[str, list[str]] = data["feeling"]
-            stop: list[str] = data["stop"]["words"]
-            domain: list[str] = data["domain"]["words"]
-            dangers = {term: name for name, entry in data["danger"].items() for term in entry["terms"]}
-        except tomllib.TOMLDecodeError as error:
-            raise ModelError(f"taxonomy: is not TOML ({error}); start from models/taxonomy.toml") from None
-        except KeyError as error:
-            raise ModelError(f"taxonomy: section or key {error} is missing; start from models/taxonomy.toml") from None
+        shipped = _shipped_taxonomy()
+        own = shipped if toml is None else _taxonomy(toml)
+        spelt = list if toml is None else _as_texts
+        feeling = own.feeling or shipped.feeling
+        domain, stop = own.domain or shipped.domain, own.stop or shipped.stop
+        danger = shipped.danger if own.danger is None else own.danger
+        faults = shipped.faults if own.faults is None else own.faults
+        if feeling is None or domain is None or stop is None or danger is None or faults is None:
+            raise ModelError("models/taxonomy.toml: lacks a section; install Qianshao again")
+        self.version = own.version
+        cues: dict[str, str] = {}
+        self._cue_weights: dict[str, list[tuple[int, float]]] = {}
+        self.topics: tuple[str, ...] = tuple(own.topics)
+        self.cues: dict[str, dict[str, list[str]]] = {
+            topic: {"strong": spelt(each.strong), "weak": spelt(each.weak)} for topic, each in own.topics.items()
+        }
+        for index, topic in enumerate(self.topics):
+            for strength, weight in (("strong", 1.0), ("weak", 0.25)):
+                for cue in self.cues[topic][strength]:
+                    cues[cue] = cue
+                    self._cue_weights.setdefault(cue, []).append((index, weight))
+        self.faults: dict[str, list[str]] = {fault: spelt(phrases) for fault, phrases in faults.items()}
+        self.feeling_words: dict[str, list[str]] = {
+            kind: spelt(getattr(feeling, kind)) for kind in _Feeling.__struct_fields__
+        }
+        dangers = {term: name for name, entry in danger.items() for term in spelt(entry.terms)}
         self._cues = Phrases(cues)
         self._faults = Phrases({phrase: fault for fault, phrases in self.faults.items() for phrase in phrases})
         self._dangers = Phrases(dangers)
@@ -259,8 +327,8 @@ class Lexicon:
             }
         )
         self._both = frozenset(self.feeling_words["thanks"]) & frozenset(self.feeling_words["positive"])
-        self.stop_words = frozenset(stop)
-        self.words = tuple(sorted({*domain, *(fault for fault in self.faults if len(fault) <= 4)}))
+        self.stop_words = frozenset(stop.words)
+        self.words = tuple(sorted({*domain.words, *(fault for fault in self.faults if len(fault) <= 4)}))
 
     def topic_cues(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the sum of the weights of the cues that stand in each text, shape (texts, topics)."""

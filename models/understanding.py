@@ -8,7 +8,7 @@ from typing import NamedTuple
 from models.classifier import Classifier
 from models.features import feature_matrix
 from models.identity import Pseudonyms
-from models.lexicon import shipped_lexicon
+from models.lexicon import Lexicon, shipped_lexicon
 from models.linear import load_seed
 from models.masking import (
     ACCOUNT,
@@ -29,7 +29,7 @@ from models.normalise import normalise, presentable
 from models.own import OwnFeelings, OwnTopics
 from models.sentiment import SentimentModel
 from models.template import message_template
-from models.tokens import Tokeniser
+from models.tokens import Tokeniser, Vocabulary
 from models.topic import TopicModel
 from qianshao.event import Observation, RawEvent, is_customer, pseudonym_text
 
@@ -59,8 +59,9 @@ class Understanding:
     ----------
     key
         Secret of the pseudonyms.
-    topic, sentiment
-        Models of somebody's own in the place of the shipped ones; None = the shipped one.
+    topic, sentiment, vocabulary, lexicon
+        Models and a taxonomy of somebody's own in the place of the shipped ones, and words that must stay whole; None =
+        the shipped one, and no such words.
 
     Raises
     ------
@@ -68,16 +69,46 @@ class Understanding:
         If the labels of the sentiment model do not say which of them is good and which bad.
     """
 
-    def __init__(self, key: bytes, topic: Classifier | None = None, sentiment: Classifier | None = None) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        topic: Classifier | None = None,
+        sentiment: Classifier | None = None,
+        vocabulary: Vocabulary | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> None:
         self._pseudonyms = Pseudonyms(key)
-        self._lexicon = shipped_lexicon()
-        self._tokeniser = Tokeniser(self._lexicon)
-        seed = load_seed()
-        self._bits = seed.bits
-        self._topic = TopicModel(self._lexicon, seed.topic) if topic is None else OwnTopics(topic)
-        self._sentiment = SentimentModel(self._lexicon, seed.sentiment) if sentiment is None else OwnFeelings(sentiment)
         self._plain: dict[str, str] = {}
         self._readings: dict[str, Reading] = {}
+        self.serve(topic, sentiment, vocabulary, lexicon)
+
+    def serve(
+        self,
+        topic: Classifier | None = None,
+        sentiment: Classifier | None = None,
+        vocabulary: Vocabulary | None = None,
+        lexicon: Lexicon | None = None,
+    ) -> None:
+        """Read texts with these from now on; masking and pseudonyms stay as they are. The parameters are the class's.
+
+        Raises
+        ------
+        ModelError
+            If the labels of the sentiment model do not say which of them is good and which bad; nothing changed then.
+        """
+        seed = load_seed()
+        lexicon = shipped_lexicon() if lexicon is None else lexicon
+        feelings = SentimentModel(lexicon, seed.sentiment) if sentiment is None else OwnFeelings(sentiment)
+        self._lexicon = lexicon
+        self._tokeniser = Tokeniser(lexicon, vocabulary)
+        self._bits = seed.bits
+        self._topic = TopicModel(lexicon, seed.topic) if topic is None else OwnTopics(topic)
+        self._sentiment = feelings
+        self._readings.clear()
+
+    def pseudonym(self, value: str) -> int:
+        """Return the pseudonym of a conversation or ticket that an action names, 0 for ''."""
+        return self._pseudonyms.of(value or None)
 
     def label(self, events: Sequence[RawEvent]) -> list[Observation]:
         """Return one observation per event, in order; the result does not depend on how events are cut into batches."""
@@ -188,6 +219,7 @@ class Understanding:
             customer=self._pseudonyms.customer(event.customer) or device or conversation,
             device=device,
             conversation=conversation,
+            ticket=self._pseudonyms.of(event.ticket),
             role=field(event.role),
             text=text,
             shown="" if shown == text else shown,

@@ -45,12 +45,16 @@ class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[models]`: models of your own in the place of the shipped ones."""
+    """`[models]`: models and words of your own beside or in the place of the shipped ones."""
 
     topic: str | None = None
     """Folder written by `qianshao train topic`."""
     sentiment: str | None = None
     """Folder written by `qianshao train sentiment`."""
+    vocabulary: str | None = None
+    """File with words of your own that must stay whole, one a line."""
+    taxonomy: str | None = None
+    """TOML file with topics of your own in the place of the shipped ones."""
 
 
 class Detection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -68,6 +68,8 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     customer: int = 0
     device: int = 0
     conversation: int = 0
+    ticket: int = 0
+    """Pseudonym of the ticket's own number, by which people correct it."""
     role: str | None = None
     text: str = ""
     """Masked text: the chat turn, the call segment, the ticket text or the device message."""

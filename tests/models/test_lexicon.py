@@ -77,11 +77,45 @@ def test_denied_asked_and_feared_dangers_are_not_asserted(lexicon: Lexicon, text
     assert lexicon.danger(text) == ""
 
 
-def test_a_taxonomy_of_ones_own_is_read_or_refused_with_a_reason() -> None:
-    with pytest.raises(ModelError, match="is not TOML"):
-        Lexicon("version = ")
-    with pytest.raises(ModelError, match="'topics'"):
-        Lexicon('version = "x"')
+OWN = """
+version = "hatchery.1"
+[topics]
+"孵化" = { strong = ["孵~不出", "濕度"], weak = ["ＥＧＧ"] }
+"设备离线" = { strong = ["离线"] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("toml", "reason"),
+    [
+        ("version = ", "is not TOML"),
+        ('version = "x"', "`topics`"),
+        ('version = "x"\n[topics]', "length >= 1"),
+        ('version = "x"\n[topics]\n"" = {}', "length >= 1"),
+        ('version = "x"\n[topics]\n"锁" = { strnog = ["锁"] }', "strnog"),
+        ('version = "x"\n[topics]\n"锁" = { strong = "锁" }', "topics"),
+        ('version = "x"\n[topics]\n"锁" = { strong = ["锁~"] }', "matching regex"),
+        ('version = "x"\n[topics]\n"锁" = { strong = ["锁", ""] }', "length >= 1"),
+        (OWN + '[danger]\n"火" = { words = ["火"] }', "danger"),
+        (OWN + "[cues]\na = 1", "cues"),
+    ],
+)
+def test_a_broken_taxonomy_is_refused_with_the_place(toml: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=f"^taxonomy: .*{reason}"):
+        Lexicon(toml)
+
+
+def test_a_taxonomy_of_ones_own_has_its_topics_and_the_rest_of_the_shipped_one(lexicon: Lexicon) -> None:
+    own = Lexicon(OWN)
+    assert (own.version, own.topics) == ("hatchery.1", ("孵化", "设备离线"))
+    assert own.terms("门锁离线了") == lexicon.terms("门锁离线了") == ("离线",)
+    assert own.stop_words == lexicon.stop_words
+    assert Lexicon(OWN + '[faults]\n"孵不出" = ["孵~不出"]').terms("离线，孵了很久不出") == ("孵不出",)
+
+
+def test_cues_of_ones_own_are_found_in_normalised_texts_however_they_are_written() -> None:
+    cues = Lexicon(OWN).topic_cues(["湿度太低", "孵了一周不出", "EGG"])
+    assert cues.tolist() == [[1.0, 0.0], [1.0, 0.0], [0.25, 0.0]]
 
 
 def test_every_shipped_phrase_leads_to_its_own_term(lexicon: Lexicon) -> None:

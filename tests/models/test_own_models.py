@@ -7,6 +7,8 @@ import random
 import pytest
 
 from models.classifier import Classifier
+from models.lexicon import Lexicon
+from models.tokens import Vocabulary
 from models.training import train
 from models.understanding import Understanding
 from qianshao.errors import ModelError
@@ -74,3 +76,28 @@ def test_sentiment_comes_from_ones_own_model(feelings: Classifier) -> None:
 def test_a_sentiment_model_that_does_not_say_which_label_is_good_is_refused(topics: Classifier) -> None:
     with pytest.raises(ModelError, match=r"labels 孵化器, 鱼缸: does not say which one is good"):
         Understanding(KEY, sentiment=topics)
+
+
+def test_words_of_ones_own_stay_whole_from_the_moment_they_serve() -> None:
+    text = "云盾锁灵犀版打不开了"
+    understanding = Understanding(KEY)
+    assert "云盾锁灵犀版" not in read(understanding, text).tokens
+    understanding.serve(vocabulary=Vocabulary.of(["云盾锁灵犀版"]))
+    assert "云盾锁灵犀版" in read(understanding, text).tokens
+
+
+def test_topics_of_ones_own_are_read_by_their_cues_and_shared_ones_by_the_shipped_model_too() -> None:
+    cues = '{ strong = ["孵~不出", "小鸡"], weak = ["温度"] }'
+    lexicon = Lexicon(f'version = "1"\n[topics]\n"孵化" = {cues}\n"应用故障" = {{}}')
+    understanding = Understanding(KEY, lexicon=lexicon)
+    assert read(understanding, "鸡蛋孵了三周不出").topic == "孵化"
+    assert read(understanding, "温度怎么调").topic == "", "a weak cue alone is too little"
+    assert read(understanding, "你们软件点开一片空白，一直转圈加载不出来").topic == "应用故障"
+    assert read(understanding, "我要退款，商家不给退钱").topic == "", "退款售后 is no topic here"
+
+
+def test_a_sentiment_model_that_does_not_say_what_is_good_changes_nothing(topics: Classifier) -> None:
+    understanding = Understanding(KEY)
+    with pytest.raises(ModelError, match="does not say which one is good"):
+        understanding.serve(sentiment=topics, vocabulary=Vocabulary.of(["云盾锁灵犀版"]))
+    assert "云盾锁灵犀版" not in read(understanding, "云盾锁灵犀版打不开了").tokens
