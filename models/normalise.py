@@ -8,7 +8,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import opencc
+from numpy.typing import NDArray
 
 from qianshao.event import MAX_TEXT_CHARS
 
@@ -26,18 +28,19 @@ _INVISIBLE = re.compile(
 _MAYBE_COMBINING = re.compile(
     "[\u0300-\u1fff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u309a\ua66f-\uabff\ufb1e-\ufe2f\U00010000-\U0001efff]"
 )
-_BEYOND = re.compile("[\U00010000-\U0001efff]")
 _MAX_COMBINING = 2
 _HONORIFIC, _HONORIFIC_WORD = "\ufdfa", "\u0635"
 """The one ligature that NFKC makes eighteen characters of: its first letter stands for it."""
 # Digits of other scripts, and digits in black or double circles, which NFKC leaves alone.
 _FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
 _CIRCLED_DIGIT = re.compile(r"[\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]")
+_PLANES = 0x20000
+"""Beyond these code points there is neither a digit nor a combining mark."""
 _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
 _TONE = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]{0,5}[)）]")
 # Digits, written or spoken, may repeat inside a number.
-_REPEAT = re.compile(r"([^0-9零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖\s])\1{3,}")
+_MAY_REPEAT = "0123456789零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖"
 _FOUR_ALIKE = re.compile(r"(.)\1\1\1")
 _TRICK_SYMBOLS = "*^|_#"
 _SYMBOL_TRICK = re.compile(f"[{re.escape(_TRICK_SYMBOLS)}](?<=[{_CJK}].)(?=[{_CJK}])")
@@ -60,12 +63,35 @@ _MAX_BY_WORD = 500
 """OpenCC costs 2 µs a character; a longer text is converted character by character."""
 
 
+Codes = NDArray[np.uint32]
+"""Code points of a text without lone surrogates."""
+
+
 class _Script(NamedTuple):
     dirty: re.Pattern[str]
     """Any character that needs work, of whatever kind."""
     traditional: re.Pattern[str]
-    simplified: dict[int, str]
+    simplified: Codes
+    """Per code point the one that takes its place."""
+    digits: Codes
+    """Per code point the digit 0–9 that takes its place, or itself."""
+    marks: NDArray[np.bool_]
+    """Per code point, whether it is a combining mark."""
     converter: opencc.OpenCC
+
+
+def _codes(text: str) -> Codes:
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)
+
+
+def _text(codes: Codes) -> str:
+    return codes.tobytes().decode("utf-32-le")
+
+
+def _exchanged(text: str, table: Codes) -> str:
+    """Exchange character for character; `str.translate` would cost twenty times as much on a long text."""
+    codes = _codes(text)
+    return _text(np.where(codes < len(table), table[np.minimum(codes, len(table) - 1)], codes))
 
 
 @cache
@@ -77,14 +103,21 @@ def _script() -> _Script:
     unchanged = "".join(character for character in characters if ord(character) not in simplified)
     ordinary = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in _TRICK_SYMBOLS)
     dirty = re.compile(f"[^{re.escape(KEPT_PUNCTUATION + ordinary) + unchanged}]")
-    return _Script(dirty, re.compile(f"[{''.join(map(chr, simplified))}]"), simplified, converter)
+    table = np.arange(0xA000, dtype=np.uint32)
+    table[list(simplified)] = list(map(ord, simplified.values()))
+    every = "".join(map(chr, range(_PLANES)))
+    digits = np.arange(_PLANES, dtype=np.uint32)
+    for each in _FOREIGN_DIGIT.findall(every) + _CIRCLED_DIGIT.findall(every):
+        digits[ord(each)] = ord(str(unicodedata.digit(each)))
+    marks = np.frombuffer(bytes(map(unicodedata.combining, every)), np.uint8) != 0
+    return _Script(dirty, re.compile(f"[{''.join(map(chr, simplified))}]"), table, digits, marks, converter)
 
 
 def _simplify(text: str) -> str:
     script = _script()
     if len(text) <= _MAX_BY_WORD and _BY_WORD.search(text) is not None:
         return str(script.converter.convert(text))
-    return text.translate(script.simplified)
+    return _exchanged(text, script.simplified)
 
 
 def _traced(old: str, new: str, places: list[Place]) -> list[Place]:
@@ -127,23 +160,42 @@ def _sub(
     return "".join(pieces)
 
 
-@cache
-def _stacked(beyond: bool) -> re.Pattern[str]:
-    """Return what finds combining marks beyond the second in a row; canonical reordering of thousands is quadratic.
-
-    `beyond` = with the marks beyond the basic plane, which make the search three times slower.
-    """
-    blocks = ((0x300, 0xFE30), (0x10000, 0x1F000)) if beyond else ((0x300, 0xFE30),)
-    marks = "".join(
-        chr(code) for first, last in blocks for code in range(first, last) if unicodedata.combining(chr(code))
-    )
-    return re.compile(f"([{marks}]{{{_MAX_COMBINING}}})[{marks}]+")
-
-
 def _unstacked(text: str, at: list[Place] | None) -> str:
+    """Leave out combining marks beyond the second in a row; canonical reordering of thousands is quadratic."""
     if _MAYBE_COMBINING.search(text) is None:
         return text
-    return _sub(_stacked(_BEYOND.search(text) is not None), r"\1", text, at)
+    codes = _codes(text)
+    marks = _script().marks
+    found = (codes < len(marks)) & marks[np.minimum(codes, len(marks) - 1)]
+    found[_MAX_COMBINING:] &= found[1:-1] & found[:-2]
+    found[:_MAX_COMBINING] = False
+    return _without(text, codes, found, at)
+
+
+def _unrepeated(text: str, at: list[Place] | None) -> str:
+    """Leave out a character beyond the third time in a row."""
+    codes = _codes(text)
+    found = np.zeros(len(codes), dtype=np.bool_)
+    found[3:] = (codes[3:] == codes[2:-1]) & (codes[2:-1] == codes[1:-2]) & (codes[1:-2] == codes[:-3])
+    for code in set(codes[found].tolist()):
+        if chr(code) in _MAY_REPEAT or chr(code).isspace():
+            found &= codes != code
+    return _without(text, codes, found, at)
+
+
+def _without(text: str, codes: Codes, found: NDArray[np.bool_], at: list[Place] | None) -> str:
+    """Leave out the characters found; the one before them stands for them."""
+    if not found.any():
+        return text
+    if at is not None:
+        kept: list[Place] = []
+        for place, gone in zip(at, found.tolist(), strict=True):
+            if gone:
+                kept[-1] = (kept[-1][0], place[1])
+            else:
+                kept.append(place)
+        at[:] = kept
+    return _text(codes[~found])
 
 
 def _nfkc(match: re.Match[str]) -> str:
@@ -209,9 +261,8 @@ def _normalise(text: str, at: list[Place] | None) -> str:
             if at is not None:
                 del at[MAX_TEXT_CHARS:]
         text = _sub(_INVISIBLE, "", text, at)
-        for pattern in (_FOREIGN_DIGIT, _CIRCLED_DIGIT):
-            if pattern.search(text) is not None:
-                text = text.translate({ord(each): str(unicodedata.digit(each)) for each in set(pattern.findall(text))})
+        if _FOREIGN_DIGIT.search(text) is not None or _CIRCLED_DIGIT.search(text) is not None:
+            text = _exchanged(text, script.digits)
         if _TONE.search(text) is not None:
             text = _sub(_GLOSS, "", text, at)
         if script.traditional.search(text) is not None:
@@ -221,7 +272,7 @@ def _normalise(text: str, at: list[Place] | None) -> str:
             text = converted
         text = _sub(_SYMBOL_TRICK, "", text, at)
     if _FOUR_ALIKE.search(text) is not None:
-        text = _sub(_REPEAT, r"\1\1\1", text, at)
+        text = _unrepeated(text, at)
     if " " in text:
         if "  " in text:
             text = _sub(_SPACES, " ", text, at)
