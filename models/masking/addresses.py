@@ -14,12 +14,16 @@ _TAIL = re.compile(
     rf"(?:(?P<road>{_ROAD})(?:{_UNIT}){{1,6}}|{_UNIT}(?:{_UNIT}){{1,6}}|{_BLOCK})(?:[0-9]{{2,4}}(?![0-9A-Za-z]))?"
 )
 _REGION = re.compile(
-    rf"(?:省|自治区|(?<![城超夜门])市)(?=[{HAN}]{{2,22}}?(?:路|街|镇|乡|大道|村|小区|花园))[{HAN}]{{1,6}}?[市区县旗州](?:[{HAN}]{{1,5}}?[区县市])?"
+    rf"[省区市](?:(?<=省)|(?<=自治区)|(?<=市)(?<![城超夜门].))(?=[{HAN}]{{2,22}}?(?:路|街|镇|乡|大道|村|小区|花园))[{HAN}]{{1,6}}?[市区县旗州](?:[{HAN}]{{1,5}}?[区县市])?"
     rf"(?:[{HAN}]{{1,9}}?(?:路|街道|街|镇|乡|大道|村|小区|花园))"
 )
 _REGION_GATE = re.compile(r"路|街|[镇乡村]|大道|小区|花园")
+_REGION_HEAD = re.compile("[省区市]")
 _REGION_NAME = re.compile(rf"[{HAN}]{{2}}")
 _LEFT = 28
+_MANY_PARTS = 500
+"""More parts of addresses than any person writes: every stretch that holds one goes whole, unread."""
+_STRETCH = re.compile(rf"[{HAN}0-9A-Za-z\-]++")
 _STOP = re.compile(r"在|到|是|给|的|了|吗|寄|送|住|从|去|我|你|[改换]成|地址|为|帮|请|[^\u4e00-\u9fff0-9A-Za-z\-]")
 _CUED = re.compile(r"(?:地址|住址)(?:是|为|在|改成|改为|[:： ]){1,3}(?P<address>[^，。！？,!?;；〔〕]{5,60})")
 _WORD = re.compile(r"[省市区县镇乡村路街道栋弄室幢]|[0-9一二三四五六七八九十]号")
@@ -30,7 +34,14 @@ _BARE = re.compile(
 )
 _FLOORS = re.compile(r"[^0-9号弄栋幢座单室房户]*[楼层][,， ]?")
 _GATE = re.compile(r"[号弄栋幢座元室楼层房户省市区址]")
-_TAIL_GATE = re.compile(r"(?<=[0-9一二三四五六七八九十百零两A-Za-z东南西北甲乙丙丁 ])[号弄栋幢座单室楼层房户组队]")
+# The first unit of a tail, its number just before it. It begins with the rarer character: that is searched fast.
+_TAIL_GATE = re.compile(
+    r"[号弄栋幢座单室楼层房户组队](?<=[0-9一二三四五六七八九十百零两A-Za-z东南西北甲乙丙丁 ].)(?:(?<!单)|元)"
+)
+_BEFORE_UNIT = 24
+"""How far before its first unit a tail may begin: road, number, space."""
+_BEHIND_UNIT = 12
+"""How far behind its last unit a tail may end: comma, number of a room, and what must not follow it."""
 
 
 def _is_tail(found: re.Match[str]) -> bool:
@@ -45,23 +56,24 @@ def addresses(text: str) -> list[Span]:
     spans: list[Span] = []
     if _GATE.search(text) is None:
         return spans
-    for pattern, gate in ((_TAIL, _TAIL_GATE), (_REGION, _REGION_GATE)):
-        if gate.search(text) is None:
-            continue
+    units = [found.start() for found in _TAIL_GATE.finditer(text)]
+    if len(units) > _MANY_PARTS:
+        return _stretches(text, _TAIL_GATE)
+    done = 0
+    for first, last in _windows(units):
+        for found in _TAIL.finditer(text, max(done, first), last):
+            if _is_tail(found):
+                spans.append((_left_of(text, found, done), found.end(), ADDRESS))
+                done = found.end()
+    if _REGION_GATE.search(text) is not None:
+        if len(text) > _MANY_PARTS and len(_REGION_HEAD.findall(text)) > _MANY_PARTS:
+            return _stretches(text, _REGION_GATE)
         done = 0
-        for found in pattern.finditer(text):
-            if found.start() < done:
-                continue
-            left = max(done, found.start() - _LEFT)
-            for stop in _STOP.finditer(text, left, found.start()):
-                left = stop.end()
-            if pattern is _REGION:
-                if _REGION_NAME.match(text, left, found.start()) is None:
-                    continue
-            elif not _is_tail(found):
-                continue
-            spans.append((left, found.end(), ADDRESS))
-            done = found.end()
+        for found in _REGION.finditer(text):
+            left = _left_of(text, found, done)
+            if _REGION_NAME.match(text, left, found.start()) is not None:
+                spans.append((left, found.end(), ADDRESS))
+                done = found.end()
     if "址" in text:
         spans += [
             (*found.span("address"), ADDRESS)
@@ -69,6 +81,32 @@ def addresses(text: str) -> list[Span]:
             if len(_WORD.findall(found["address"])) >= (1 if _ANY_DIGIT.search(found["address"]) is not None else 2)
         ]
     return _joined(spans)
+
+
+def _windows(units: list[int]) -> list[tuple[int, int]]:
+    """Return the stretches in which a tail with one of these units must lie whole."""
+    windows: list[tuple[int, int]] = []
+    for place in units:
+        first, last = max(0, place - _BEFORE_UNIT), place + _BEHIND_UNIT
+        if windows and first <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], last)
+        else:
+            windows.append((first, last))
+    return windows
+
+
+def _left_of(text: str, found: re.Match[str], done: int) -> int:
+    """Return where the address begins that a tail or a region gave away."""
+    left = max(done, found.start() - _LEFT)
+    for stop in _STOP.finditer(text, left, found.start()):
+        left = stop.end()
+    return left
+
+
+def _stretches(text: str, part: re.Pattern[str]) -> list[Span]:
+    return [
+        (*found.span(), ADDRESS) for found in _STRETCH.finditer(text) if part.search(text, *found.span()) is not None
+    ]
 
 
 def _joined(spans: list[Span]) -> list[Span]:

@@ -53,7 +53,8 @@ _SPOKEN_OF = re.compile(
     rf"|(?<![{HAN}])(?P<owner>{FULL_NAME})(?=的|说|要|想|来电|投诉|反映|反馈|咨询|报修|女儿|妈|爸|家)"
 )
 _GATE = re.compile(r"叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学")
-_RULES = (_SELF, _FIELD, _FIELD_BARE, _SURNAME, _TITLED)
+_TITLES = ("先生", "女士", "小姐", "同学")
+_RULES = (_SELF, _FIELD, _FIELD_BARE, _SURNAME)
 
 
 def names(text: str) -> Iterator[Span]:
@@ -64,6 +65,9 @@ def names(text: str) -> Iterator[Span]:
     if _GATE.search(text) is not None:
         for rule in _RULES:
             for found in rule.finditer(text):
+                yield (*found.span("name"), NAME)
+        if any(title in text for title in _TITLES):
+            for found in _TITLED.finditer(text):
                 yield (*found.span("name"), NAME)
 
 

@@ -22,7 +22,10 @@ _SIGN = (
 # What people say while they read a number out.
 _SAYING = "[呃啊嗯哦喂诶额哎唉对得杠是再哈呢好转]|然后|那个|这个|就是说|就是|后面|接着|横杠|空格|你好|您好|是吧|分机"
 GAP = rf"{_SIGN}{{0,5}}(?:(?:{_SAYING}){_SIGN}{{0,3}}){{0,3}}"
-_RUN = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{6,}}(?:{GAP}(?:[xX叉](?![A-Za-z0-9])|艾克斯))?")
+# As many digits as hang together, few or many: to ask for seven would try again from each digit of a shorter number.
+_TOGETHER = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{2}}(?:{GAP}[{DIGIT}])*+")
+_SEVEN = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{6}}")
+_CHECK = re.compile(rf"{GAP}(?:[xX叉](?![A-Za-z0-9])|艾克斯)")
 _LETTERS_BEFORE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,3}[-_]?$")
 _GROUP = re.compile(f"[{DIGIT}]+|[xX叉](?=$)|艾克斯$")
 _FEWEST = 7
@@ -133,8 +136,10 @@ def _is_serial(text: str, groups: list[tuple[int, int]], said: list[str]) -> boo
 
 def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
     """Return the identifiers inside one run of at least seven digits."""
+    if end - start > 2 * _MANY_GROUPS:
+        return [(start, end, ACCOUNT)]
     groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, start, end)]
-    if len(groups) > _MANY_GROUPS or end - start > 2 * _MANY_GROUPS:
+    if len(groups) > _MANY_GROUPS:
         return [(start, end, ACCOUNT)]
     before = max(0, start - 5)
     letters = _LETTERS_BEFORE.search(text[before:start])
@@ -255,7 +260,12 @@ def numbers(text: str, *, strict: bool = False) -> list[Span]:
     Read in runs: seven digits or more, written or spoken, with signs and words of hesitation between them. Linear: a
     text with more than a hundred runs, and a run with more than 150 groups, is not read but goes whole.
     """
-    runs = [found.span() for found in _RUN.finditer(text)]
+    runs: list[tuple[int, int]] = []
+    for together in _TOGETHER.finditer(text):
+        start, end = together.span()
+        if end - start >= _FEWEST and _SEVEN.match(text, start) is not None:
+            check = _CHECK.match(text, end)
+            runs.append((start, end if check is None else check.end()))
     if len(runs) > _MANY_RUNS:
         return [(start, end, ACCOUNT) for start, end in runs]
     spans: list[Span] = []
