@@ -166,6 +166,44 @@ def predict(task: str, model: Path, data: Path, out: Path) -> None:
 
 
 @cli.command()
+@click.argument("counts", type=PATH, metavar="COUNTS")
+@click.option(
+    "--bin", "bin_name", required=True, type=click.Choice(["1d", "1h", "5min", "1min"]), help="Length of a bin."
+)
+@click.option(
+    "--out", required=True, type=PATH, help="New file for the scores (.npz); a picture (.svg) goes beside it."
+)
+@click.option(
+    "--false-alarms-per-day",
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    default=1.0,
+    show_default=True,
+    help="Budget of false alarms over all series together.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def detect(counts: Path, bin_name: str, out: Path, false_alarms_per_day: float, as_json: bool) -> None:
+    """Run the detector bank over your own counts: .npz with `counts`, or CSV with bin_start,series,count."""
+    from qianshao.app.detect import detect_file, detection_figures, detection_report
+    from qianshao.app.progress import Gauge
+    from qianshao.app.terminal import screen
+    from qianshao.config import Config
+
+    with Gauge(screen(stderr=True), "detect") as shown:
+        found, spells, drawn = detect_file(
+            counts,
+            bin_name,
+            out,
+            false_alarms_per_day=false_alarms_per_day,
+            zone=Config().service.zone,
+            tell=shown.show,
+        )
+    if as_json:
+        print_json(detection_figures(found, spells))
+    else:
+        screen(stderr=False).print(detection_report(found, spells, out, drawn))
+
+
+@cli.command()
 @click.argument("part", type=click.Choice(["pipeline", "text", "dashboards"]), default="pipeline")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
 def bench(part: str, as_json: bool) -> None:

@@ -38,11 +38,12 @@ def daily_power(score: NDArray[np.floating], outbreak: NDArray[np.integer], rate
     rate
         False-alarm days over days without outbreak, one threshold over everything. A day alarms above the threshold.
     """
-    case = np.asarray(outbreak > 0)
-    quiet = np.asarray(score)[np.logical_not(case)]
+    case: NDArray[np.bool_] = np.greater(outbreak, 0)
+    quiet = score[~case]
     threshold = float(np.quantile(quiet, 1 - rate, method="higher"))
     alarm = (score > threshold) & case
-    exists, found = case.any(axis=-1), alarm.any(axis=-1)
+    exists: NDArray[np.bool_] = np.logical_or.reduce(case, axis=-1)
+    found: NDArray[np.bool_] = np.logical_or.reduce(alarm, axis=-1)
     delay = (alarm.argmax(axis=-1) - case.argmax(axis=-1)).astype(np.float64)
     by_signal = [float(delay[place][found[place]].mean()) for place in range(len(score)) if found[place].any()]
     return DailyPower(
