@@ -7,7 +7,7 @@ import re
 from models.masking.kinds import ADDRESS, HAN, Span
 
 _NUMBER = r"(?:[0-9]{1,5}(?:-[0-9]{1,5}){0,2}|[一二三四五六七八九十百零两]{1,6}|[A-Za-z][0-9]{0,4}|[东南西北甲乙丙丁])"
-_UNIT = rf"{_NUMBER} ?(?:号楼|号院|号|弄|栋|幢|座|单元|室|楼|层|房|户|组|队)[,， ]?"
+_UNIT = rf"{_NUMBER} ?(?:[弄栋幢座室楼层房户组队]|号[楼院]?|单元)[,， ]?"
 _ROAD = r"(?:(?<!知)道|路|街|巷|胡同|村|镇|乡|小区|花园|花苑|家园|苑|公寓|大厦|广场|新城)"
 _BLOCK = r"[0-9A-Za-z]{1,3}(?:栋|幢|号楼|座)(?=[0-9]{3})"
 _TAIL = re.compile(
@@ -18,7 +18,7 @@ _REGION = re.compile(
     rf"(?:[{HAN}]{{1,9}}?(?:路|街道|街|镇|乡|大道|村|小区|花园))"
 )
 _REGION_GATE = re.compile(r"路|街|[镇乡村]|大道|小区|花园")
-_REGION_HEAD = re.compile("[省区市]")
+_REGION_HEAD = re.compile("[省市]|治区")
 _REGION_NAME = re.compile(rf"[{HAN}]{{2}}")
 _LEFT = 28
 _MANY_PARTS = 500

@@ -29,7 +29,7 @@ _DOMAIN = re.compile(
 )
 _MANY_SIGNS = 100
 """More signs of an address than any person writes: everything around them goes, unread."""
-_AROUND_AT = re.compile(rf"[{HAN}]{{0,4}}[A-Za-z0-9._%+\-@ 。·点艾爱特()（）\[\]【】]++")
+_BESIDE_SIGN = re.compile(rf"[A-Za-z0-9._%+\-@ 。·点艾爱特小老鼠圈()（）\[\]【】]*+[{HAN}]{{0,4}}")
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?<![0-9A-Fa-f:\-]..)(?:[:\-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:\-])")
 _OPENID = re.compile(
@@ -42,30 +42,39 @@ _PLATE = re.compile(
 )
 # Read on the text in small letters: without a flag the patterns begin with a set of characters, which is searched fast.
 _CUED = tuple(
-    (token, re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])"))
-    for token, cue, value in (
+    (
+        token,
+        tuple(words.split()),
+        re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])"),
+    )
+    for token, words, cue, value in (
         (
             WECHAT,
+            "微信 威信 薇信 weixin wechat v信 vx wx",
             r"微信|威信|薇信|weixin|wechat|v信|(?:vx|wx)(?<![a-z]..)",
             r"(?=[a-z_\-]{0,40}[0-9_\-])[a-z0-9][a-z0-9_\-]{4,31}",
         ),
         (
             WECHAT,
+            "微信 威信 薇信 weixin wechat v信 vx wx",
             r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：]|是)|(?:vx|wx)(?<![a-z]..)[:：]|加我?(?:微信|v信) ?",
             r"[a-z][a-z0-9_\-]{5,31}",
         ),
         (
             DEVICE,
+            "设备 序列号 机身 imei mac sn s/n",
             r"设备|序列号|机身|imei|mac|sn(?<![a-z]..)|s/n(?<![a-z]...)",
             r"(?=[a-z:\-]{0,40}[0-9])[a-z0-9][a-z0-9:\-]{6,40}",
         ),
         (
             ACCOUNT,
+            "账号 帐号 账户 帐户 用户 会员 qq user uid account",
             r"账号|帐号|账户|帐户|用户名?|会员号?|qq(?<![a-z]..)|user(?<![a-z]....)|uid(?<![a-z]...)|account(?<![a-z].{7})",
             r"(?=[a-z_.\-]{0,40}[0-9])[a-z0-9][a-z0-9_.\-]{5,40}",
         ),
         (
             ORDER,
+            "订单 定单 单号 运单 快递 工单 流水 票号 取件码",
             r"订单|定单|单号|运单|快递单?|工单|流水号?|票号|取件码",
             r"(?=[a-z\-]{0,40}[0-9])[a-z0-9][a-z0-9\-]{5,40}",
         ),
@@ -94,9 +103,7 @@ def emails(text: str) -> Iterator[Span]:
     """Find e-mail addresses, also read out (艾特, 点); only where a sign of one stands in the text."""
     if _SAID_AT.search(text) is not None and _DOMAIN.search(text) is not None:
         if len(text) > _MANY_SIGNS and len(_SAID_AT.findall(text)) > _MANY_SIGNS:
-            for around in _AROUND_AT.finditer(text):
-                if _SAID_AT.search(text, *around.span()) is not None:
-                    yield (*around.span(), EMAIL)
+            yield from _around_signs(text)
             return
         done = 0
         for found in _EMAIL.finditer(text):
@@ -107,6 +114,19 @@ def emails(text: str) -> Iterator[Span]:
                 yield (found.start(), found.end(), EMAIL)
 
 
+def _around_signs(text: str) -> Iterator[Span]:
+    backwards, end = text[::-1], 0
+    for sign in _SAID_AT.finditer(text):
+        if sign.start() >= end:
+            before, behind = (
+                _BESIDE_SIGN.match(backwards, len(text) - sign.end()),
+                _BESIDE_SIGN.match(text, sign.start()),
+            )
+            start = len(text) - (before.end() if before is not None else 0)
+            start, end = max(start, end), behind.end() if behind is not None else sign.end()
+            yield (start, end, EMAIL)
+
+
 def open_ids(text: str) -> Iterator[Span]:
     """Find open ids and wxids of the WeChat platform."""
     for found in _OPENID.finditer(text):
@@ -115,6 +135,8 @@ def open_ids(text: str) -> Iterator[Span]:
 
 def machine_addresses(text: str) -> Iterator[Span]:
     """Find MAC addresses."""
+    if ":" not in text and "-" not in text:
+        return
     for found in _MAC.finditer(text):
         yield (found.start(), found.end(), DEVICE)
 
@@ -132,9 +154,10 @@ def cued_handles(text: str) -> Iterator[Span]:
     lower = text.lower()
     if len(lower) != len(text):
         lower = text  # a capital that becomes two characters would shift every place
-    for token, pattern in _CUED:
-        for found in pattern.finditer(lower):
-            yield (*found.span("value"), token)
+    for token, words, pattern in _CUED:
+        if any(word in lower for word in words):
+            for found in pattern.finditer(lower):
+                yield (*found.span("value"), token)
 
 
 def mixed_words(text: str) -> Iterator[Span]:
