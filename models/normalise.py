@@ -46,6 +46,7 @@ _TRICK_SYMBOLS = "*^|_#"
 _SYMBOL_TRICK = re.compile(f"[{re.escape(_TRICK_SYMBOLS)}](?<=[{_CJK}].)(?=[{_CJK}])")
 # Beside a token of masking nothing is joined: there stood, before masking, what kept the characters apart.
 _SPACED_CHARACTERS = re.compile(f"(?<![{_CJK}〕])[{_CJK}](?: [{_CJK}])+(?![{_CJK}〔])")
+_SPACED_GATE = re.compile(f" [{_CJK}]")
 _SPACES = re.compile(r"\s{2,}")
 # What may not be shown as it came: controls, marks that turn the direction of reading, tags; joiners of emoji may.
 _NOT_SHOWN = re.compile(
@@ -280,7 +281,7 @@ def _normalise(text: str, at: list[Place] | None) -> str:
             left = len(text) - len(text.lstrip())
             at[:] = at[left : max(left, len(text.rstrip()))]
         text = text.strip()
-        if not text.isascii():
+        if _SPACED_GATE.search(text) is not None:
             text = _sub(_SPACED_CHARACTERS, _without_spaces, text, at)
     return text
 

@@ -34,6 +34,8 @@ _CHINESE = re.compile(r"[\u4e00-\u9fa5]+")
 _LATIN = re.compile(r"[A-Za-z0-9]")
 _CONTENT = re.compile(r"[\u4e00-\u9fff]|[A-Za-z]")
 _NUMERAL = re.compile(r"[0-9.零〇一二三四五六七八九十百千万亿两几个点半块元分钟小时天月年号次件份]+")
+_MAX_ODD = 150
+"""How far into a text odd clauses go to jieba: it takes 6 µs a character and more for a longer clause."""
 MAX_TOKENS = 200
 _MOST_JUDGED = 200_000
 MAX_VOCABULARY = 100_000
@@ -181,33 +183,43 @@ class Tokeniser:
 
         jieba cuts what stands between two of these marks without looking beyond them.
         """
-        if _agree(text):
+        return self._cut(text, len(text))
+
+    def _cut(self, text: str, odd: int) -> list[str]:
+        """Cut a text; clauses that end behind the first `odd` characters take the fast path, whatever they hold."""
+        if odd <= 0 or _agree(text):
             cut: list[str] = self._fast.cut(text)
             return cut
         words: list[str] = []
+        end = 0
         for piece in _MARKS.split(text):
             if piece:
-                words += self._fast.cut(piece) if _agree(piece) else self.reference().cut(piece)
+                end += len(piece)
+                words += self._fast.cut(piece) if end > odd or _agree(piece) else self.reference().cut(piece)
         return words
 
     def words(self, text: str) -> list[str]:
-        """Cut a text, keeping `X2 Pro`, `v3.2.1`, `E207` and `Wi-Fi` whole; masks are left out."""
+        """Cut a text, keeping `X2 Pro`, `v3.2.1`, `E207` and `Wi-Fi` whole; masks are left out.
+
+        Beyond the first 150 characters odd clauses may be cut otherwise than jieba would: so that no text, however
+        long and strange, costs more than a few milliseconds.
+        """
         if "〔" in text or "[" in text:
             text = _MASK_OR_EMOTE.sub(" ", text)
         if self._latin_only and _LATIN.search(text) is None:
-            return self.cut(text)
+            return self._cut(text, _MAX_ODD)
         whole = [(match.start(), match.end()) for match in self._whole.finditer(text)]
         if not whole:
-            return self.cut(text)
+            return self._cut(text, _MAX_ODD)
         words: list[str] = []
         done = 0
         for start, end in whole:
             if done < start:
-                words += self.cut(text[done:start])
+                words += self._cut(text[done:start], _MAX_ODD - done)
             words.append(text[start:end])
             done = end
         if done < len(text):
-            words += self.cut(text[done:])
+            words += self._cut(text[done:], _MAX_ODD - done)
         return words
 
     def content(self, words: list[str]) -> tuple[str, ...]:

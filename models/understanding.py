@@ -35,6 +35,11 @@ from qianshao.event import Observation, RawEvent, is_customer, pseudonym_text
 
 _CACHE_LIMIT = 20_000
 _CACHED_CHARS = 100
+_READ_CHARS = 1_000
+"""Of a longer text the beginning and the end are read, half of this each; what people want stands there. Dangers are
+looked for everywhere."""
+_SHOWN_CHARS = 500
+"""A longer text is quoted in its normalised spelling: to carry masks back to the original costs ten times as much."""
 _SHORTEST_OWN = 2
 """A value shorter than any own identifier (a name has two characters) cannot contain one."""
 _TELLING_NUMBER = 10_000.0
@@ -142,17 +147,18 @@ class Understanding:
                 readings[text] = known
         if not fresh:
             return readings
-        tokens = [self._tokeniser.content(self._tokeniser.words(text)) for text in fresh]
-        matrix = feature_matrix(fresh, tokens, self._bits)
-        topics = self._topic.label(fresh, matrix)
-        sentiments = self._sentiment.label(fresh, matrix)
+        told = [_beginning_and_end(text) for text in fresh]
+        tokens = [self._tokeniser.content(self._tokeniser.words(text)) for text in told]
+        matrix = feature_matrix(told, tokens, self._bits)
+        topics = self._topic.label(told, matrix)
+        sentiments = self._sentiment.label(told, matrix)
         if len(self._readings) + len(fresh) > _CACHE_LIMIT:
             self._readings.clear()
-        terms, dangers = self._lexicon.terms_of(fresh), self._lexicon.dangers_of(fresh)
-        for text, (topic, confidence), sentiment, content, told, danger in zip(
+        terms, dangers = self._lexicon.terms_of(told), self._lexicon.dangers_of(fresh)
+        for text, (topic, confidence), sentiment, content, named, danger in zip(
             fresh, topics, sentiments, tokens, terms, dangers, strict=True
         ):
-            reading = Reading(topic, confidence, sentiment, told, content, danger)
+            reading = Reading(topic, confidence, sentiment, named, content, danger)
             readings[text] = reading
             if len(text) <= _CACHED_CHARS:
                 self._readings[text] = reading
@@ -200,7 +206,7 @@ class Understanding:
         normal = self._clean(raw) if raw else ""
         text = mask_normalised(mask_own(normal, own))
         shown = ""
-        if raw and normal != raw and _speaks_for_customer(event):
+        if raw and normal != raw and len(raw) <= _SHOWN_CHARS and _speaks_for_customer(event):
             shown = presentable(raw) if text == normal else mask_shown(raw, own)
         return Observation(
             id=self._event_id(event),
@@ -236,6 +242,11 @@ class Understanding:
             },
             extra=mask_extra(event.extra, own) if event.extra else "",
         )
+
+
+def _beginning_and_end(text: str) -> str:
+    half = _READ_CHARS // 2
+    return text if len(text) <= _READ_CHARS else f"{text[:half]} {text[-half:]}"
 
 
 def _speaks_for_customer(event: RawEvent) -> bool:
