@@ -71,6 +71,8 @@ Codes = NDArray[np.uint32]
 class _Script(NamedTuple):
     dirty: re.Pattern[str]
     """Any character that needs work, of whatever kind."""
+    foreign: re.Pattern[str]
+    """Any character that is neither ASCII nor kept punctuation nor of the common blocks of Chinese: NFKC may change it."""
     traditional: re.Pattern[str]
     simplified: Codes
     """Per code point the one that takes its place."""
@@ -111,7 +113,8 @@ def _script() -> _Script:
     for each in _FOREIGN_DIGIT.findall(every) + _CIRCLED_DIGIT.findall(every):
         digits[ord(each)] = ord(str(unicodedata.digit(each)))
     marks = np.frombuffer(bytes(map(unicodedata.combining, every)), np.uint8) != 0
-    return _Script(dirty, re.compile(f"[{''.join(map(chr, simplified))}]"), table, digits, marks, converter)
+    foreign = re.compile(f"[^\x00-\x7f{KEPT_PUNCTUATION}\u3400-\u4dbf\u4e00-\u9fff]")
+    return _Script(dirty, foreign, re.compile(f"[{''.join(map(chr, simplified))}]"), table, digits, marks, converter)
 
 
 def _simplify(text: str) -> str:
@@ -256,16 +259,17 @@ def _normalise(text: str, at: list[Place] | None) -> str:
         text = _unstacked(text, at)
         if _HONORIFIC in text:
             text = text.replace(_HONORIFIC, _HONORIFIC_WORD)
-        text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
-        if len(text) > MAX_TEXT_CHARS:
-            text = text[:MAX_TEXT_CHARS]
-            if at is not None:
-                del at[MAX_TEXT_CHARS:]
-        text = _sub(_INVISIBLE, "", text, at)
-        if _FOREIGN_DIGIT.search(text) is not None or _CIRCLED_DIGIT.search(text) is not None:
-            text = _exchanged(text, script.digits)
-        if _TONE.search(text) is not None:
-            text = _sub(_GLOSS, "", text, at)
+        if script.foreign.search(text) is not None:
+            text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
+            if len(text) > MAX_TEXT_CHARS:
+                text = text[:MAX_TEXT_CHARS]
+                if at is not None:
+                    del at[MAX_TEXT_CHARS:]
+            text = _sub(_INVISIBLE, "", text, at)
+            if _FOREIGN_DIGIT.search(text) is not None or _CIRCLED_DIGIT.search(text) is not None:
+                text = _exchanged(text, script.digits)
+            if _TONE.search(text) is not None:
+                text = _sub(_GLOSS, "", text, at)
         if script.traditional.search(text) is not None:
             converted = _simplify(text)
             if at is not None:

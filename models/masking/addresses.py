@@ -18,7 +18,7 @@ _REGION = re.compile(
     rf"(?:[{HAN}]{{1,9}}?(?:路|街道|街|镇|乡|大道|村|小区|花园))"
 )
 _REGION_GATE = re.compile(r"路|街|[镇乡村]|大道|小区|花园")
-_REGION_HEAD = re.compile("[省市]|治区")
+_REGION_HEAD = re.compile("[省市治]")
 _REGION_NAME = re.compile(rf"[{HAN}]{{2}}")
 _LEFT = 28
 _MANY_PARTS = 500

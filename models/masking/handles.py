@@ -31,6 +31,7 @@ _MANY_SIGNS = 100
 """More signs of an address than any person writes: everything around them goes, unread."""
 _BESIDE_SIGN = re.compile(rf"[A-Za-z0-9._%+\-@ 。·点艾爱特小老鼠圈()（）\[\]【】]*+[{HAN}]{{0,4}}")
 
+_MAC_SIGN = re.compile(r"[:\-][0-9A-Fa-f]{2}[:\-]")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?<![0-9A-Fa-f:\-]..)(?:[:\-][0-9A-Fa-f]{2}){5}(?![0-9A-Fa-f:\-])")
 _OPENID = re.compile(
     r"o(?<![A-Za-z0-9_\-].)[A-Za-z0-9_\-]{27}(?![A-Za-z0-9_\-])|wxid_(?<![A-Za-z0-9_].....)[A-Za-z0-9_\-]{4,}"
@@ -135,7 +136,7 @@ def open_ids(text: str) -> Iterator[Span]:
 
 def machine_addresses(text: str) -> Iterator[Span]:
     """Find MAC addresses."""
-    if ":" not in text and "-" not in text:
+    if _MAC_SIGN.search(text) is None:
         return
     for found in _MAC.finditer(text):
         yield (found.start(), found.end(), DEVICE)
