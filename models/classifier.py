@@ -37,7 +37,7 @@ class Weights(NamedTuple):
     """Shape (n, 1): coefficients of the second view, weighted against the first; (n, 0) for more than two classes,
     where both views share the scale of the first and are one."""
     bias: NDArray[np.float32]
-    """Shape (m,)."""
+    """Shape (m,). With two classes it holds the offset that calibration found."""
     temperature: NDArray[np.float32]
     """Shape (): what margins are multiplied with to become logits, fitted on texts that were not trained on."""
 
@@ -51,6 +51,8 @@ class Shape(NamedTuple):
     """Length of the longest character n-gram."""
     pairs: bool
     """Whether pairs of neighbouring words count too."""
+    syllables: int = 0
+    """Length of the longest n-gram of syllables: what a misheard word shares with the right one; 0 = none."""
 
 
 class Verdict(NamedTuple):
@@ -147,7 +149,8 @@ class Reader:
         """Normalise, mask, cut and hash; the masked texts alone are counted, so that no model holds an identifier."""
         masked = [mask(text)[:_LONGEST] for text in texts]
         words = [self._tokeniser.words(text) for text in masked]
-        return count_matrix(masked, words, self.shape.bits, chars=self.shape.chars, pairs=self.shape.pairs)
+        shape = self.shape
+        return count_matrix(masked, words, shape.bits, chars=shape.chars, pairs=shape.pairs, syllables=shape.syllables)
 
 
 def compact(counts: sparse.csr_matrix, places: NDArray[np.int32], size: int) -> sparse.csr_matrix:

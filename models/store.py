@@ -167,7 +167,9 @@ def load_model(folder: Path, task: str | None = None) -> Stored:
             **{name: np.load(io.BytesIO(data[f"{name}.npy"]), allow_pickle=False) for name in Weights._fields}
         )
         vocabulary = Vocabulary.of(data[VOCABULARY].decode("utf-8").split("\n"))
-        shape = Shape(manifest.shape["bits"], manifest.shape["chars"], bool(manifest.shape["pairs"]))
+        features = manifest.shape
+        # Folders written before syllables were read have none.
+        shape = Shape(features["bits"], features["chars"], bool(features["pairs"]), features.get("syllables", 0))
     except (ValueError, KeyError, EOFError) as error:
         raise ModelError(f"{folder}: cannot be read ({error}); train it again") from None
     wrong = _contradiction(manifest, weights, vocabulary, shape)
@@ -214,7 +216,7 @@ def _contradiction(manifest: Manifest, weights: Weights, vocabulary: Vocabulary,
     rows, width = len(weights.columns), 1 if len(manifest.labels) == 2 else len(manifest.labels)
     if manifest.task not in TASKS or len(manifest.labels) < 2 or len(set(manifest.labels)) != len(manifest.labels):
         return "names an unknown task or too few labels"
-    if not 1 <= shape.bits <= _MAX_BITS or not 1 <= shape.chars <= 8:
+    if not 1 <= shape.bits <= _MAX_BITS or not 1 <= shape.chars <= 8 or not 0 <= shape.syllables <= 8:
         return "has features of an impossible shape"
     if vocabulary.version != manifest.vocabulary:
         return "names another vocabulary than the folder holds"

@@ -144,3 +144,14 @@ def test_a_trained_classifier_is_what_the_store_expects(two: Trained) -> None:
     assert isinstance(two.classifier, Classifier)
     assert two.folds == 5
     assert len(two.predicted) == len(two.confidence) == 300
+
+
+def test_a_topic_is_known_by_its_sound_when_every_word_is_misspelt(many: Trained) -> None:
+    # 酒店 and 手机, as a recogniser that knows no such words would write them.
+    assert [verdict.label for verdict in many.classifier.label(["九点怎么样", "受鸡怎么样"])] == ["酒店", "手机"]
+
+
+def test_certainty_is_reached_by_texts_as_certain_as_those_it_was_set_on() -> None:
+    trained_on = reviews(300)
+    classifier = train(*trained_on).classifier
+    assert classifier.label(["味道很好，非常满意"])[0].certain
