@@ -10,7 +10,7 @@ PYTHON ?=
 OUT ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check pytest test-slow bench kafka schemas dashboards wheel lock clean
+.PHONY: help demo test check pytest test-slow bench bench-detect kafka schemas dashboards wheel lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ test-slow: $(VENV)/.dev ## the proofs that take longer than a minute
 
 bench: $(VENV)/.runtime ## the project's own benchmark on fixed, seeded work
 	$(BIN)/qianshao bench pipeline
+
+bench-detect: $(VENV)/.runtime ## the detector bank beside EARS, Farrington and river on the same counts (DATA=FILE.npz: on other runs)
+	@$(BIN)/python -m qianshao.app.bench_detect $(if $(DATA),--data "$(DATA)")
 
 kafka: $(VENV)/.runtime ## a real broker by hand, from Maven artifacts, on 127.0.0.1:9092 (Java 17 and mvn; Ctrl-C stops it)
 	@$(BIN)/python tests/broker/local_broker.py --port 9092 --topics

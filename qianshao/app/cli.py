@@ -204,14 +204,14 @@ def detect(counts: Path, bin_name: str, out: Path, false_alarms_per_day: float, 
 
 
 @cli.command()
-@click.argument("part", type=click.Choice(["pipeline", "text", "dashboards"]), default="pipeline")
+@click.argument("part", type=click.Choice(["pipeline", "text", "detect", "dashboards"]), default="pipeline")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
 def bench(part: str, as_json: bool) -> None:
     """Measure this project on fixed, seeded work.
 
     `pipeline`: the whole replay beside a plain loop over the same records. `text`: raw texts to labels on one core
-    beside jieba and scikit-learn. `dashboards`: every query of the Grafana
-    dashboards over ninety days.
+    beside jieba and scikit-learn. `detect`: what a tick of the detector bank costs, and which share of simulated
+    incidents it detects. `dashboards`: every query of the Grafana dashboards over ninety days.
     """
     from qianshao.app.bench import bench_pipeline
     from qianshao.app.summary import bench_table
@@ -226,6 +226,17 @@ def bench(part: str, as_json: bool) -> None:
             print_json(read)
         else:
             screen(stderr=False).print(bench_text_table(read))
+        return
+    if part == "detect":
+        from qianshao.app.bench_detect import bench_detect, bench_detect_table
+        from qianshao.app.progress import Gauge
+
+        with Gauge(screen(stderr=True), "bench detect") as shown:
+            detected = bench_detect(shown.show)
+        if as_json:
+            print_json(detected)
+        else:
+            screen(stderr=False).print(bench_detect_table(detected))
         return
     if part == "dashboards":
         from qianshao.app.bench_dashboards import LIMIT_MS, bench_dashboards, dashboards_table, figures, too_slow

@@ -40,7 +40,8 @@ def daily_power(score: NDArray[np.floating], outbreak: NDArray[np.integer], rate
     """
     case: NDArray[np.bool_] = np.greater(outbreak, 0)
     quiet = score[~case]
-    threshold = float(np.quantile(quiet, 1 - rate, method="higher"))
+    allowed = min(int(rate * quiet.size), quiet.size - 1)
+    threshold = float(np.partition(quiet, quiet.size - 1 - allowed)[quiet.size - 1 - allowed])
     alarm = (score > threshold) & case
     exists: NDArray[np.bool_] = np.logical_or.reduce(case, axis=-1)
     found: NDArray[np.bool_] = np.logical_or.reduce(alarm, axis=-1)
@@ -72,8 +73,9 @@ class HourlyPower(NamedTuple):
 def hourly_power(score: NDArray[np.floating], truth: HourlyIncidents, rate: float) -> HourlyPower:
     """Judge hourly scores at the lowest threshold with at most `rate` false episodes per series and day.
 
-    Alarms of one series that are at most six hours apart are one episode. An episode that touches an incident, or
-    begins within six hours after its end, is not false: the windows that saw it still hold it.
+    Alarms of one series that are at most six hours apart are one episode: somebody is told when it begins. An episode
+    that begins while an incident lasts detects it; one that begins within six hours after is not false either, since
+    the windows that saw the incident still hold it; any other is false, also if it lasts until an incident comes.
 
     Parameters
     ----------
@@ -102,17 +104,17 @@ def hourly_power(score: NDArray[np.floating], truth: HourlyIncidents, rate: floa
     low, high = 0, steps.size - 1
     while low < high:
         middle = (low + high) // 2
-        if _false_episodes(tested > steps[middle], near) <= allowed:
+        if (_beginnings(tested > steps[middle]) & ~near).sum() <= allowed:
             high = middle
         else:
             low = middle + 1
     threshold = float(steps[low])
-    alarm = tested > threshold
+    told = _beginnings(tested > threshold)
     customers = np.cumsum(truth.excess[:, truth.test_start :], axis=1)
     seen: list[float] = []
     delays: list[int] = []
     for series, start, end in incidents:
-        hits = np.flatnonzero(alarm[series, start:end])
+        hits = np.flatnonzero(told[series, start:end])
         if hits.size:
             first = int(hits[0])
             before = customers[series, start - 1] if start else 0
@@ -120,20 +122,15 @@ def hourly_power(score: NDArray[np.floating], truth: HourlyIncidents, rate: floa
             delays.append(first)
     return HourlyPower(
         threshold,
-        _false_episodes(alarm, near) * HOURS_A_DAY / tested.size,
+        float((told & ~near).sum()) * HOURS_A_DAY / tested.size,
         len(seen) / len(truth.series),
         float(np.median(seen)) if seen else float("nan"),
         float(np.mean(delays)) if delays else float("nan"),
     )
 
 
-def _false_episodes(alarm: NDArray[np.bool_], near: NDArray[np.bool_]) -> int:
-    """Count episodes that never touch an incident."""
-    series, hour = np.nonzero(alarm)
-    if not series.size:
-        return 0
-    fresh = np.ones(series.size, np.bool_)
-    fresh[1:] = (series[1:] != series[:-1]) | (hour[1:] - hour[:-1] > EPISODE_HOURS)
-    touched = np.zeros(int(fresh.sum()), np.bool_)
-    np.logical_or.at(touched, np.cumsum(fresh) - 1, near[series, hour])
-    return int((~touched).sum())
+def _beginnings(alarm: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the alarms before which the series was quiet for more than six hours."""
+    before = np.cumsum(np.pad(alarm, ((0, 0), (EPISODE_HOURS + 1, 0))), axis=1, dtype=np.int32)
+    quiet: NDArray[np.bool_] = before[:, EPISODE_HOURS:-1] == before[:, : -EPISODE_HOURS - 1]
+    return alarm & quiet
