@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -22,42 +22,50 @@ from qianshao.event import MAX_TEXT_CHARS
 _KINDS = frozenset(get_args(ActionKind))
 WITHOUT_INCIDENT = frozenset(("relabel", "reload"))
 _FIELDS = frozenset(Action.__struct_fields__) - {"extra"}
+SENTIMENTS = ("negative", "neutral", "positive")
+RELABELLED = ("topic", "type", "sentiment")
 _VERDICTS = {"true": "true", "false": "false", True: "true", False: "false"}
 
 
-def decode_actions(lines: Sequence[bytes]) -> list[Action | Rejected | None]:
+Pseudonym = Callable[[str], int]
+
+
+def decode_actions(lines: Sequence[bytes], pseudonym: Pseudonym) -> list[Action | Rejected | None]:
     """Read each line as one action.
 
     Parameters
     ----------
     lines
         JSON objects as they came from the topic.
+    pseudonym
+        Makes the pseudonym of a conversation or a ticket, the same as for events.
 
     Returns
     -------
     list
         One entry for each line, in order: the action, why it is none, or None for a line of white space, which is no
         record. `id`, `action`, `by` and `at` are required; `incident` too unless it is a `relabel` or a `reload`;
-        `into` for a `merge`, `verdict` (true or false) for a `verdict`. `at` and `until` are RFC 3339 with an offset or
-        epoch milliseconds. null counts as absent. Unknown fields are kept in `extra`.
+        `into` for a `merge`, `verdict` (true or false) for a `verdict`; for a `relabel` a `conversation` or a `ticket`,
+        and at least one of `topic`, `type` and `sentiment` (negative, neutral, positive). `at` and `until` are RFC 3339
+        with an offset or epoch milliseconds. null counts as absent. Unknown fields are kept in `extra`.
 
         Reasons: `not_json` `not_utf8` `line_too_long` `not_an_object` `missing_id` `bad_id` `missing_action`
         `unknown_action` `missing_timestamp` `bad_timestamp` `implausible_timestamp` `missing_by` `missing_incident`
-        `missing_into` `missing_verdict` `bad_field` `text_too_long`.
+        `missing_into` `missing_verdict` `missing_target` `missing_label` `bad_field` `text_too_long`.
 
     Notes
     -----
     All text that people wrote is masked here: reason, name and unknown fields. Fails on nothing.
     """
-    return [_decode_line(line) for line in lines]
+    return [_decode_line(line, pseudonym) for line in lines]
 
 
-def _decode_line(line: bytes) -> Action | Rejected | None:
+def _decode_line(line: bytes, pseudonym: Pseudonym) -> Action | Rejected | None:
     fields = read_object(line)
     if fields is None or isinstance(fields, Rejected):
         return fields
     try:
-        return _action({name: value for name, value in fields.items() if value is not None})
+        return _action({name: value for name, value in fields.items() if value is not None}, pseudonym)
     except _UnusableError as error:
         return Rejected(error.reason)
 
@@ -70,7 +78,7 @@ class _UnusableError(Exception):
         self.reason = reason
 
 
-def _action(fields: dict[str, Any]) -> Action:
+def _action(fields: dict[str, Any], pseudonym: Pseudonym) -> Action:
     identity = _text(fields, "id", missing="missing_id", bad="bad_id")
     kind = fields.get("action")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -93,6 +101,15 @@ def _action(fields: dict[str, Any]) -> Action:
         raise _UnusableError("bad_field")
     if said is None and kind == "verdict":
         raise _UnusableError("missing_verdict")
+    conversation, ticket = _text(fields, "conversation"), _text(fields, "ticket")
+    labels = {name: _text(fields, name) for name in RELABELLED}
+    if labels["sentiment"] not in ("", *SENTIMENTS):
+        raise _UnusableError("bad_field")
+    if kind == "relabel":
+        if not conversation and not ticket:
+            raise _UnusableError("missing_target")
+        if not any(labels.values()):
+            raise _UnusableError("missing_label")
     extra = mask_extra({name: fields[name] for name in sorted(fields.keys() - _FIELDS)}, [])
     return msgspec.convert(
         {
@@ -106,6 +123,9 @@ def _action(fields: dict[str, Any]) -> Action:
             "push": push,
             "until": until,
             "verdict": "" if said is None else _VERDICTS[said],
+            "conversation": pseudonym(conversation),
+            "ticket": pseudonym(ticket),
+            **{name: mask_field(label) for name, label in labels.items()},
             "extra": msgspec.json.decode(extra) if extra else {},
         },
         Action,

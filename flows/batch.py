@@ -51,6 +51,8 @@ class RawBatch(Parcel):
     """Records before the first line that the broker had deleted before they were read."""
     partitions: int = 0
     """How many partitions the reader knows; the clock waits for all of them."""
+    models: int = 0
+    """Tick of the newest `reload` that had taken effect when it was read; 0 before the first."""
     fraction: float = 0.0
     """How much of all input has been read with this batch, 0–1."""
     last: bool = False

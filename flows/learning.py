@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from flows.state import pack, unpack
 from models.features import feature_matrix
 from models.online import Learner, speaks
+from qianshao.action import Action
 from qianshao.clock import MINUTE_MS
 from qianshao.event import Observation
 
@@ -28,8 +30,9 @@ class Learning:
     """Lets ticket types and ratings teach what customers' words mean here, and says so on the observations.
 
     An observation of a customer's words gets the ticket type that its conversation would be given, and a sentiment
-    corrected by what conversations in such words were rated. Results depend on the order of the observations only,
-    never on how it was cut.
+    corrected by what conversations in such words were rated. A `relabel` teaches at its tick: it goes before what
+    agents and customers said of the conversation, and what is said in it afterwards carries the corrected type and
+    topic. Results depend on the order of observations and actions only, never on how it was cut.
 
     Cost: about 15 µs a customer's message, 25–60 µs a label.
     """
@@ -38,8 +41,28 @@ class Learning:
         self._learner = learner
         self._tick = 0
 
-    def adapt(self, observations: Sequence[Observation]) -> None:
-        """Correct observations in order, and learn from them."""
+    def adapt(self, observations: Sequence[Observation], actions: Sequence[tuple[int, Action]] = ()) -> None:
+        """Correct observations in order, and learn from them and from people's actions.
+
+        Parameters
+        ----------
+        observations
+            In order of time.
+        actions
+            Each with the tick at which it takes effect, ascending: it knows what was said before that tick.
+        """
+        begin = 0
+        for tick, action in actions:
+            if action.action != "relabel":
+                continue
+            end = bisect_left(observations, tick, begin, key=lambda each: each.ts)
+            self._listen(observations[begin:end])
+            begin = end
+            labels = {"type": action.type, "topic": action.topic, "rating": action.sentiment}
+            self._learner.correct(action.conversation, action.ticket, labels)
+        self._listen(observations[begin:])
+
+    def _listen(self, observations: Sequence[Observation]) -> None:
         begin = 0
         for place, observation in enumerate(observations):
             if observation.ts >= self._tick + LEARNING_MS:
@@ -57,7 +80,7 @@ class Learning:
         words = [each.tokens if text else () for each, text in zip(telling, spoken, strict=True)]
         rows = feature_matrix(spoken, words, self._learner.bits)
         for each, guess in zip(telling, self._learner.label(telling, rows), strict=True):
-            each.guess, each.guess_confidence, each.sentiment = guess
+            each.guess, each.guess_confidence, each.sentiment, each.topic, each.topic_confidence = guess
         self._learner.learn(telling, rows)
 
     def snapshot(self) -> bytes:

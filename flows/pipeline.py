@@ -56,6 +56,14 @@ class Labeller(Protocol):
         """Return one observation for each event."""
         ...
 
+    def pseudonym(self, value: str, /) -> int:
+        """Return the pseudonym of a conversation or a ticket."""
+        ...
+
+    def reload(self) -> None:
+        """Read models and words again; what is refused goes on as it was."""
+        ...
+
 
 class Stateful(Protocol):
     """A stage whose whole state is bytes."""
@@ -72,8 +80,8 @@ class Stateful(Protocol):
 class LearningStage(Stateful, Protocol):
     """Learns from labels, and corrects what was understood before."""
 
-    def adapt(self, observations: Sequence[Observation], /) -> None:
-        """Correct observations in place, in order, and learn from them."""
+    def adapt(self, observations: Sequence[Observation], actions: Sequence[tuple[int, Action]], /) -> None:
+        """Correct observations in place, in order, and learn from them and from what people correct."""
         ...
 
 
@@ -165,7 +173,7 @@ def understand(batch: RawBatch, labeller: Labeller, excerpt: Excerpt) -> ReadBat
     actions: list[Action] = []
     positions: list[int] = []
     letters: list[DeadLetter] = []
-    results = decode_actions(batch.lines) if batch.actions else decode(batch.lines)
+    results = decode_actions(batch.lines, labeller.pseudonym) if batch.actions else decode(batch.lines)
     for position, result in enumerate(results, batch.first):
         if type(result) is RawEvent:
             events.append(result)
@@ -228,6 +236,8 @@ class Ordering:
     def __init__(self, stages: Stages, sources: Sequence[str], config: Config) -> None:
         self._intake = Intake(sources, config.service, stages.excerpt)
         self._learning = stages.learning()
+        self.reloaded = 0
+        """Tick of the newest `reload`, 0 before the first."""
 
     @property
     def newest(self) -> int | None:
@@ -240,7 +250,10 @@ class Ordering:
         slab = self._intake.cut()
         if slab is not None:
             for step in slab.steps:
-                self._learning.adapt(step.counted)
+                self._learning.adapt(step.counted, step.actions)
+                for tick, action in step.actions:
+                    if action.action == "reload":
+                        self.reloaded = tick
         return slab
 
     def snapshot(self) -> bytes:
@@ -412,7 +425,7 @@ class _Stage(op.StatefulBatchLogic[V | Failed, W | Failed, bytes | None]):
 
 
 class _Flight:
-    """What the intake lets the reader know: how many batches are on their way, and how far time has come.
+    """What the intake lets the reader know: how many batches are on their way, how far time has come, when to reload.
 
     The engine itself holds a reader back only at the end of an epoch, and makes it spin there.
     """
@@ -421,6 +434,7 @@ class _Flight:
         self.limit = limit
         self.batches = 0
         self.newest: int | None = None
+        self.reloaded = 0
 
     def full(self) -> bool:
         return self.limit is not None and self.batches >= self.limit
@@ -439,6 +453,7 @@ class _Partition(StatefulSourcePartition[RawBatch, bytes | None]):
             batch = outside.next(flight.newest)
             if batch is None:
                 break
+            batch.models = flight.reloaded
             read.append(batch)
             flight.batches += 1
         if not read and outside.ended:
@@ -517,17 +532,27 @@ def build_flow(
     Notes
     -----
     Built in every process of a cluster alike; stages are made lazily where their key lives.
+
+    A `reload` takes effect at its tick of event time, as every action does: when the intake passes that tick, the
+    reader writes it on each batch from then on, and every process reads its files again before it understands the first
+    such batch. What was understood earlier and waits to be put in order, `reorder_seconds` at most, stays as it is: its
+    raw text is gone. The files themselves stand outside of the log, so the moment is reproducible and the content is
+    not; after a restart the files that are there then serve from the start.
     """
     shards = config.pipeline.shards
-    labellers: list[Labeller] = []
+    labellers: list[tuple[int, Labeller]] = []
     batch_size = config.pipeline.batch_size
     # beyond 8 workers the core may not be where the reader is, and only the epochs hold the reader back
     flight = _Flight(max(16, FLIGHT_LINES // batch_size) if workers <= 8 else None)
 
     def read(batch: RawBatch) -> list[ReadBatch]:
         if not labellers:
-            labellers.append(stages.labeller())
-        return [understand(batch, labellers[0], stages.excerpt)]
+            labellers.append((0, stages.labeller()))
+        newest, labeller = labellers[0]
+        if batch.models > newest:
+            labeller.reload()
+            labellers[0] = batch.models, labeller
+        return [understand(batch, labeller, stages.excerpt)]
 
     def deal(batch: RawBatch) -> tuple[str, RawBatch | Failed]:
         return f"{READ_KEYS}{batch.sequence % READ_WAYS}", batch
@@ -544,6 +569,7 @@ def build_flow(
             flight.batches -= 1
             slab = stage.take(batch)
             flight.newest = stage.newest
+            flight.reloaded = stage.reloaded
             return [] if slab is None else [slab]
 
         return _Stage(handle, stage.snapshot if durable else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from detectors.bank import Bank
@@ -9,42 +10,79 @@ from detectors.calendar import Calendar
 from detectors.trends import TrendBook
 from flows.learning import Learning
 from flows.pipeline import Stages
-from models.classifier import Classifier
 from models.masking import mask_excerpt
 from models.online import Learner
-from models.store import load_model
+from models.own_files import OwnFiles
 from models.understanding import Understanding
 from qianshao.clock import MINUTE_MS, SECOND_MS
 from qianshao.config import Config, pseudonym_key
 from qianshao.desk.desk import Desk
+from qianshao.event import Observation, RawEvent
 
 
-def product_stages(config: Config, calendar: Path | None) -> Stages:
-    """Return how this process builds its stages; models are loaded when the first batch comes.
+class Reading:
+    """Understanding with the files of `[models]`, which it reads again when it is told to."""
+
+    def __init__(self, key: bytes, files: OwnFiles) -> None:
+        self._files = files
+        self._understanding = Understanding(key, *files.serving())
+
+    def label(self, events: Sequence[RawEvent]) -> list[Observation]:
+        """Return one observation for each event."""
+        return self._understanding.label(events)
+
+    def pseudonym(self, value: str) -> int:
+        """Return the pseudonym of a conversation or a ticket."""
+        return self._understanding.pseudonym(value)
+
+    def reload(self) -> None:
+        """Read the files again; of each the last good one serves."""
+        self._files.reload()
+        self._understanding.serve(*self._files.serving())
+
+
+def kept_models(config: Config) -> Path:
+    """Return where the running service keeps copies of models that were sound."""
+    return Path(config.run.state) / "models"
+
+
+def live_stages(config: Config, calendar: Path | None) -> Stages:
+    """Return the stages of the running service: a model that is not sound any more is replaced by its last good copy.
+
+    Raises what `product_stages` raises.
+    """
+    return product_stages(config, calendar, kept_models(config))
+
+
+def product_stages(config: Config, calendar: Path | None, kept: Path | None = None) -> Stages:
+    """Return how this process builds its stages.
+
+    Parameters
+    ----------
+    config, calendar
+        Settings, and planned days.
+    kept
+        Folder with copies of models that were sound, None = none.
 
     Raises
     ------
     ConfigError
-        If the pseudonym key cannot be read.
+        If the pseudonym key, the vocabulary or the taxonomy cannot be read.
     InputError
         If the calendar cannot be read.
     ModelError
-        If a model folder of the configuration is not sound.
+        If a model folder of the configuration is not sound and no copy of it is.
     """
     key, _ = pseudonym_key(config)
     zone = config.service.zone
     planned = Calendar.empty(zone) if calendar is None else Calendar.read(calendar, zone)
     decision_ms = config.service.decision_seconds * SECOND_MS
-    topic, sentiment = _own(config.models.topic, "topic"), _own(config.models.sentiment, "sentiment")
+    files = OwnFiles(config.models, kept)
     return Stages(
-        labeller=lambda: Understanding(key, topic, sentiment),
+        labeller=lambda: Reading(key, files),
         excerpt=mask_excerpt,
         learning=lambda: Learning(Learner()),
         bank=lambda root: Bank(config.detection, root=root, decision_ms=decision_ms, zone=zone, calendar=planned),
         desk=lambda: Desk(config),
         trends=lambda: TrendBook(zone, config.service.allowed_lateness_minutes * MINUTE_MS),
     )
-
-
-def _own(folder: str | None, task: str) -> Classifier | None:
-    return None if folder is None else load_model(Path(folder), task).classifier

@@ -168,7 +168,9 @@ class OnlineLayer:
         taught = self.taught[: len(self.labels)]
         return (_NEW_LOGIT * np.maximum(1.0 - taught / _NEW_LABELS, 0.0)).astype(np.float32)
 
-    def learn(self, matrix: sparse.csr_matrix, slots: NDArray[np.intp], frozen: bool) -> Lesson:
+    def learn(
+        self, matrix: sparse.csr_matrix, slots: NDArray[np.intp], frozen: bool, certain: NDArray[np.bool_]
+    ) -> Lesson:
         """Guess each row, then learn it.
 
         Parameters
@@ -179,6 +181,8 @@ class OnlineLayer:
             The class of each row.
         frozen
             Only guess.
+        certain
+            Rows whose label is not doubted, whatever the layer holds of it.
         """
         columns, rows = _compact(matrix)
         logits = self._logits(rows, columns)
@@ -187,16 +191,16 @@ class OnlineLayer:
         lesson = Lesson(raised.argmax(axis=1), good_guesses)
         if not frozen:
             self._sharpen(raised, slots)
-            self._step(rows, columns, logits, slots, self.taught[slots] >= MATURE_LABELS)
+            self._step(rows, columns, logits, slots, (self.taught[slots] >= MATURE_LABELS) & ~certain)
             self._seen *= np.exp(-len(slots) / _FORGETTING_LABELS)
             np.add.at(self._seen, slots, 1.0)
             np.add.at(self.taught, slots, 1)
         return lesson
 
-    def rehearse(self, matrix: sparse.csr_matrix, slots: NDArray[np.intp]) -> None:
-        """Learn rows again that were learnt before; they are not counted again, and always doubted."""
+    def rehearse(self, matrix: sparse.csr_matrix, slots: NDArray[np.intp], certain: NDArray[np.bool_]) -> None:
+        """Learn rows again that were learnt before; they are not counted again, and doubted unless they are certain."""
         columns, rows = _compact(matrix)
-        self._step(rows, columns, self._logits(rows, columns), slots, np.ones(len(slots), np.bool_))
+        self._step(rows, columns, self._logits(rows, columns), slots, ~certain)
 
     def _logits(self, rows: sparse.csr_matrix, columns: NDArray[np.int32]) -> Floats:
         count = len(self.labels)

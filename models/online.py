@@ -4,14 +4,20 @@ Where it stands. One `Learner` on the core worker, behind the intake and before 
 in (`ts`, `id`) order, whatever the number of reading workers and however they cut the stream. What it learns takes
 effect at ticks of event time only, so that batching cannot change a guess.
 
-What it serves. Two label spaces, each with its own layer over the same rows: the agents' ticket types (open: a type is
-known from its first label on) and the customers' ratings (negative, neutral, positive). One row stands for all that
-the customer has said in a conversation. The shipped models stay as they are: they are the *seed*, and the learner only
-learns what their opinion is worth here, as a table of counts (`Bridge`).
+What it serves. Three label spaces, each with its own layer over the same rows: the agents' ticket types (open: a type
+is known from its first label on), the customers' ratings (negative, neutral, positive), and the topics that people put
+in the place of wrong ones. One row stands for all that the customer has said in a conversation. The shipped models stay
+as they are: they are the *seed*, and the learner only learns what their opinion is worth here, as a table of counts
+(`Bridge`).
 
 How the two are combined. Each carries the odds of its own recent precision for the class that it guesses, measured on
 labels it had not learnt yet. So a layer that knows nothing yet has no say, and one that is good at five types of ten
 is heard on these five.
+
+When somebody corrects. A person who names the type, topic or feeling of a conversation goes before every other label of
+it: what it was taught with is forgotten and not taught again, and a correction is not doubted as labels of a mature
+class are. Only what is wrong gets corrected, so corrections alone would teach that everything is wrong: beside each
+corrected topic stand conversations that nobody corrected, with the topic that they were given.
 
 When it gets worse. Layer, seed and last good weights are judged on the same labels (`models.drift`). A layer that is
 beyond doubt worse than its last good weights goes back to them and rests for a while, with a named reason in
@@ -22,7 +28,7 @@ so it is with a young one, and when the world changed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -34,7 +40,7 @@ from models.drift import Comparison
 from models.layer import LayerState, OnlineLayer
 from models.sentiment import NEUTRAL_MARGIN
 from models.topic import is_small_talk
-from models.waiting import Waiting, WaitingState
+from models.waiting import Spoken, Waiting, WaitingState
 from qianshao.errors import ModelError
 from qianshao.event import Observation, is_customer
 
@@ -51,6 +57,9 @@ _MEMORY_LABELS = 2_000.0
 _PRIOR_LABELS = 2.0
 _SURE_ENOUGH = 0.995
 _AT_LEAST = 1e-3
+_CONTRASTS = 1
+"""Conversations that nobody corrected, learnt beside each one whose topic somebody did. With more of them, the wrong
+ones that nobody saw would outvote those that somebody corrected."""
 _KEEP_MARGIN = 0.01
 
 LEARNING = "learning"
@@ -91,6 +100,9 @@ class Guess(NamedTuple):
     type_confidence: float = 0.0
     sentiment: float = 0.0
     """−1 … 1: the seed's, corrected by what ratings taught."""
+    topic: str = ""
+    """The seed's, unless people's corrections taught another one."""
+    topic_confidence: float = 0.0
 
 
 class SpaceHealth(NamedTuple):
@@ -120,6 +132,7 @@ class Health(NamedTuple):
 
     types: SpaceHealth
     ratings: SpaceHealth
+    topics: SpaceHealth
     waiting: int
     """Conversations that may still get a label."""
     displaced: int
@@ -133,6 +146,9 @@ class _Pending(msgspec.Struct, array_like=True):
     values: NDArray[np.float32]
     label: str
     context: str
+    conversation: int = 0
+    certain: bool = False
+    """Whether a person corrected it."""
 
 
 class _PendingState(msgspec.Struct, array_like=True):
@@ -140,16 +156,19 @@ class _PendingState(msgspec.Struct, array_like=True):
     values: bytes
     label: str
     context: str
+    conversation: int = 0
+    certain: bool = False
 
     @classmethod
     def of(cls, each: _Pending) -> _PendingState:
-        return cls(each.columns.tobytes(), each.values.tobytes(), each.label, each.context)
+        columns, values = each.columns.tobytes(), each.values.tobytes()
+        return cls(columns, values, each.label, each.context, each.conversation, each.certain)
 
     def pending(self) -> _Pending:
         columns, values = np.frombuffer(self.columns, np.int32), np.frombuffer(self.values, np.float32)
         if len(columns) != len(values):
             raise ValueError("a labelled row has not as many values as features")
-        return _Pending(columns, values, self.label, self.context)
+        return _Pending(columns, values, self.label, self.context, self.conversation, self.certain)
 
 
 class _SpaceState(msgspec.Struct, array_like=True):
@@ -187,6 +206,7 @@ class _State(_Head, array_like=True):
     waiting: WaitingState
     types: _SpaceState
     ratings: _SpaceState
+    topics: _SpaceState | None = None
 
 
 class Bridge:
@@ -279,13 +299,28 @@ class Space:
         """Bytes of weights and of labelled rows."""
         return self._layer.memory_bytes + 8 * (self._pending_features + self._recent_features)
 
-    def teach(self, columns: NDArray[np.int32], values: NDArray[np.float32], label: str, context: str) -> None:
-        """Take a labelled row; it is learnt at the next tick."""
+    def teach(
+        self,
+        columns: NDArray[np.int32],
+        values: NDArray[np.float32],
+        label: str,
+        context: str,
+        conversation: int = 0,
+        certain: bool = False,
+    ) -> None:
+        """Take a labelled row; it is learnt at the next tick. A certain label is not doubted."""
         if self._pending_features + len(columns) > self._limits.max_pending_features:
             self._lost += 1
             return
         self._pending_features += len(columns)
-        self._pending.append(_Pending(columns, values, label, context))
+        self._pending.append(_Pending(columns, values, label, context, conversation, certain))
+
+    def unteach(self, conversation: int) -> None:
+        """Drop what waits to be learnt or rehearsed of a conversation: its label was wrong."""
+        self._pending = [each for each in self._pending if each.conversation != conversation]
+        self._pending_features = sum(len(each.columns) for each in self._pending)
+        self._recent = deque(each for each in self._recent if each.conversation != conversation)
+        self._recent_features = sum(len(each.columns) for each in self._recent)
 
     def advance(self, tick: int) -> None:
         """Learn what came since the last tick."""
@@ -312,7 +347,8 @@ class Space:
         truth = np.array(slots, np.intp)
         seed = self._bridge.shares([lesson.context for lesson in lessons], len(self._layer.labels)).argmax(axis=1)
         lesson_rows = _stack([(lesson.columns, lesson.values) for lesson in lessons], 1 << self._limits.bits)
-        result = self._layer.learn(lesson_rows, truth, self._reason != LEARNING)
+        certain = np.array([lesson.certain for lesson in lessons], np.bool_)
+        result = self._layer.learn(lesson_rows, truth, self._reason != LEARNING, certain)
         good = result.good_guesses
         fading = 1.0 - 1.0 / _MEMORY_LABELS
         for row, slot in enumerate(slots):
@@ -359,6 +395,7 @@ class Space:
             self._layer.rehearse(
                 _stack([(lesson.columns, lesson.values) for lesson in again], 1 << self._limits.bits),
                 np.array([places[lesson.label] for lesson in again], np.intp),
+                np.array([lesson.certain for lesson in again], np.bool_),
             )
 
     def _open(self, slot: int) -> None:
@@ -521,6 +558,8 @@ class Learner:
         """The agents' ticket types."""
         self.ratings = Space(limits, len(set(_FEELING_OF_SCORE.values())))
         """The customers' ratings."""
+        self.topics = Space(limits, limits.max_types)
+        """Topics that people corrected, and beside them some that they did not."""
         self._unmatched = 0
         self._tick = 0
 
@@ -544,7 +583,10 @@ class Learner:
         list of Guess
             One per observation. Without an opinion of its own a guess repeats the observation's sentiment.
         """
-        guesses = [Guess(sentiment=observation.sentiment) for observation in observations]
+        guesses = [
+            Guess(sentiment=each.sentiment, topic=each.topic, topic_confidence=each.topic_confidence)
+            for each in observations
+        ]
         voices = [place for place, observation in enumerate(observations) if speaks(observation)]
         if not voices:
             return guesses
@@ -552,18 +594,40 @@ class Learner:
         spoken = [observations[place] for place in voices]
         types = self._guess_types(spoken, rows)
         sentiments = self._guess_sentiments(spoken, rows)
-        for place, (kind, confidence), sentiment in zip(voices, types, sentiments, strict=True):
+        topics = self._guess_topics(spoken, rows)
+        for place, kind, sentiment, topic in zip(voices, types, sentiments, topics, strict=True):
             # What everybody says is no evidence, however often it stood beside one.
-            if not is_small_talk(observations[place].text):
-                guesses[place] = Guess(kind, confidence, sentiment)
+            if is_small_talk(observations[place].text):
+                continue
+            corrected = self._corrected(observations[place].conversation)
+            if "type" in corrected:
+                kind = (corrected["type"], 1.0)
+            if "topic" in corrected:
+                topic = (corrected["topic"], 1.0)
+            guesses[place] = Guess(*kind, sentiment, *topic)
         return guesses
 
+    def _corrected(self, conversation: int) -> Mapping[str, str]:
+        spoken = self._waiting.get(conversation) if conversation else None
+        return {} if spoken is None else spoken.corrected
+
     def _guess_types(self, spoken: Sequence[Observation], rows: sparse.csr_matrix) -> list[tuple[str, float]]:
-        space = self.types
-        if not space.labels:
+        if not self.types.labels:
             return [("", 0.0)] * len(spoken)
+        return self._mixed(self.types, [each.topic for each in spoken], rows)
+
+    def _guess_topics(self, spoken: Sequence[Observation], rows: sparse.csr_matrix) -> list[tuple[str, float]]:
+        seed = [(each.topic, each.topic_confidence) for each in spoken]
+        # Counts of topics follow from it, so it is heard only where it is known to be right where the seed is wrong.
+        if not self.topics.leads:
+            return seed
+        learnt = self._mixed(self.topics, [topic for topic, _ in seed], rows)
+        return [new if new[0] and new[0] != old[0] else old for new, old in zip(learnt, seed, strict=True)]
+
+    def _mixed(self, space: Space, contexts: Sequence[str], rows: sparse.csr_matrix) -> list[tuple[str, float]]:
+        """Return the class that layer and seed agree on most, weighted by their odds; '' where that is not enough."""
         shares, odds = space.shares(rows)
-        seed_shares, seed_odds = space.seed_shares([observation.topic for observation in spoken])
+        seed_shares, seed_odds = space.seed_shares(contexts)
         total = odds + seed_odds
         weight = np.divide(odds, total, out=np.zeros_like(odds), where=total > 0)[:, None]
         mixed = weight * shares + (1.0 - weight) * seed_shares
@@ -604,6 +668,7 @@ class Learner:
             if not observation.conversation:
                 continue
             if observation.kind == "ticket":
+                self._waiting.name_ticket(observation.conversation, observation.ticket)
                 self.teach(observation.conversation, "type", observation.type.strip()[:_MAX_LABEL_CHARS])
             elif observation.kind == "rating":
                 self.teach(observation.conversation, "rating", _FEELING_OF_SCORE.get(observation.score, ""))
@@ -630,14 +695,50 @@ class Learner:
         if spoken is None or not spoken.turns:
             self._unmatched += 1
             return
-        if spoken.taught.get(space) == label:
+        if spoken.taught.get(space) == label or space in spoken.corrected:
             return
+        self._teach(conversation, spoken, space, label, certain=False)
+
+    def correct(self, conversation: int, ticket: int, labels: Mapping[str, str]) -> bool:
+        """Put a person's labels in the place of all others of one conversation; the newest correction stands.
+
+        Parameters
+        ----------
+        conversation, ticket
+            Pseudonyms; 0 = not named. The ticket counts where the conversation is not named.
+        labels
+            By label space: `type`, `rating` (`negative`, `neutral`, `positive`), `topic`; '' = not corrected.
+
+        Returns
+        -------
+        bool
+            Whether the conversation is remembered. What is older than `max_age_minutes` teaches nothing.
+        """
+        conversation = conversation or self._waiting.of_ticket(ticket)
+        spoken = self._waiting.get(conversation) if conversation else None
+        if spoken is None or not spoken.turns:
+            self._unmatched += 1
+            return False
+        for space in ("type", "rating", "topic"):
+            label = labels.get(space, "")[:_MAX_LABEL_CHARS]
+            if not label or spoken.corrected.get(space) == label:
+                continue
+            self._space(space).unteach(conversation)
+            spoken.corrected[space] = label
+            self._teach(conversation, spoken, space, label, certain=True)
+            if space == "topic":
+                for other, uncorrected in self._waiting.untaught("topic", _CONTRASTS):
+                    self._teach(other, uncorrected, "topic", uncorrected.topic, certain=False)
+        return True
+
+    def _teach(self, conversation: int, spoken: Spoken, space: str, label: str, *, certain: bool) -> None:
         spoken.taught[space] = label
         columns, values = spoken.row()
-        if space == "type":
-            self.types.teach(columns, values, label, spoken.topic)
-        else:
-            self.ratings.teach(columns, values, label, feeling(spoken.sentiment))
+        context = feeling(spoken.sentiment) if space == "rating" else spoken.topic
+        self._space(space).teach(columns, values, label, context, conversation, certain)
+
+    def _space(self, name: str) -> Space:
+        return {"type": self.types, "rating": self.ratings, "topic": self.topics}[name]
 
     def advance(self, tick: int) -> None:
         """Let what was learnt until `tick` (epoch milliseconds) take effect; a tick before the last one is none."""
@@ -646,6 +747,7 @@ class Learner:
         self._tick = tick
         self.types.advance(tick)
         self.ratings.advance(tick)
+        self.topics.advance(tick)
         self._waiting.advance(tick)
 
     def health(self) -> Health:
@@ -653,10 +755,12 @@ class Learner:
         return Health(
             types=self.types.health(),
             ratings=self.ratings.health(),
+            topics=self.topics.health(),
             waiting=len(self._waiting),
             displaced=self._waiting.displaced,
             unmatched=self._unmatched,
-            memory_bytes=self.types.memory_bytes + self.ratings.memory_bytes + 8 * self._waiting.features,
+            memory_bytes=sum(space.memory_bytes for space in (self.types, self.ratings, self.topics))
+            + 8 * self._waiting.features,
         )
 
     def snapshot(self) -> bytes:
@@ -671,6 +775,7 @@ class Learner:
                 self._waiting.snapshot(),
                 self.types.snapshot(),
                 self.ratings.snapshot(),
+                self.topics.snapshot(),
             )
         )
 
@@ -694,6 +799,8 @@ class Learner:
             self._waiting.restore(state.waiting)
             self.types.restore(state.types)
             self.ratings.restore(state.ratings)
+            if state.topics is not None:
+                self.topics.restore(state.topics)
         except (msgspec.DecodeError, ValueError) as error:
             self._reset()
             raise ModelError(

@@ -31,6 +31,10 @@ class Spoken(msgspec.Struct, array_like=True):
     """The strongest one so far."""
     taught: dict[str, str] = {}
     """Label space → the label that it was taught with."""
+    corrected: dict[str, str] = {}
+    """Label space → the label that a person put in the place of another."""
+    ticket: int = 0
+    """Pseudonym of its newest ticket, 0 if there is none."""
 
     def row(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return one row for all turns: close to the row of one text made of them all."""
@@ -48,6 +52,8 @@ class _SpokenState(msgspec.Struct, array_like=True):
     topic_confidence: float
     sentiment: float
     taught: dict[str, str]
+    corrected: dict[str, str] = {}
+    ticket: int = 0
 
 
 class WaitingState(msgspec.Struct, array_like=True):
@@ -79,6 +85,7 @@ class Waiting:
         self._spoken: dict[int, Spoken] = {}
         self._features = 0
         self._last_first: list[tuple[int, int]] = []
+        self._tickets: dict[int, int] = {}
         self.displaced = 0
         """Conversations given up for want of memory."""
 
@@ -94,13 +101,35 @@ class Waiting:
         """Return what a conversation has said, None if it is not remembered."""
         return self._spoken.get(conversation)
 
+    def of_ticket(self, ticket: int) -> int:
+        """Return the conversation that a ticket is about, 0 if none of those remembered has it."""
+        return self._tickets.get(ticket, 0)
+
+    def name_ticket(self, conversation: int, ticket: int) -> None:
+        """Let a conversation be found by its newest ticket."""
+        spoken = self._spoken.get(conversation)
+        if spoken is not None and ticket:
+            self._tickets.pop(spoken.ticket, None)
+            spoken.ticket = ticket
+            self._tickets[ticket] = conversation
+
+    def untaught(self, space: str, count: int) -> list[tuple[int, Spoken]]:
+        """Return the longest known conversations that nothing was taught about in a label space, at most `count`."""
+        found: list[tuple[int, Spoken]] = []
+        for conversation, spoken in self._spoken.items():
+            if len(found) == count:
+                break
+            if spoken.turns and space not in spoken.taught:
+                found.append((conversation, spoken))
+        return found
+
     def remember(
         self, conversation: int, ts: int, columns: NDArray[np.int32], values: NDArray[np.float32]
     ) -> Spoken | None:
         """Add one turn; None if there was no room for the conversation."""
         spoken = self._spoken.get(conversation)
         if spoken is None:
-            spoken = Spoken(since=ts, columns=[], values=[], taught={})
+            spoken = Spoken(since=ts, columns=[], values=[], taught={}, corrected={})
             self._spoken[conversation] = spoken
             heapq.heappush(self._last_first, (-_priority(conversation), conversation))
         if spoken.features + len(columns) <= MAX_FEATURES:
@@ -116,11 +145,15 @@ class Waiting:
     def _displace(self) -> None:
         while True:
             _, conversation = heapq.heappop(self._last_first)
-            spoken = self._spoken.pop(conversation, None)
-            if spoken is not None:
-                self._features -= spoken.features
+            if conversation in self._spoken:
+                self._forget(conversation)
                 self.displaced += 1
                 return
+
+    def _forget(self, conversation: int) -> None:
+        spoken = self._spoken.pop(conversation)
+        self._features -= spoken.features
+        self._tickets.pop(spoken.ticket, None)
 
     def advance(self, tick: int) -> None:
         """Forget what is too old."""
@@ -131,7 +164,7 @@ class Waiting:
                 break
             old.append(conversation)
         for conversation in old:
-            self._features -= self._spoken.pop(conversation).features
+            self._forget(conversation)
         if len(self._last_first) > _STALE_SHARE * (len(self._spoken) + 1):
             self._order()
 
@@ -154,6 +187,8 @@ class Waiting:
                     spoken.topic_confidence,
                     spoken.sentiment,
                     dict(spoken.taught),
+                    dict(spoken.corrected),
+                    spoken.ticket,
                 )
                 for conversation, spoken in self._spoken.items()
             ],
@@ -169,6 +204,7 @@ class Waiting:
             If lengths and arrays do not fit each other.
         """
         self._spoken = {}
+        self._tickets = {}
         self._features = 0
         self.displaced = state.displaced
         for each in state.spoken:
@@ -187,7 +223,9 @@ class Waiting:
                 topic_confidence=each.topic_confidence,
                 sentiment=each.sentiment,
                 taught=dict(each.taught),
+                corrected=dict(each.corrected),
             )
+            self.name_ticket(each.conversation, each.ticket)
             self._features += len(columns)
         self._order()
 

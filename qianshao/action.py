@@ -41,6 +41,16 @@ class Action(msgspec.Struct, kw_only=True):
     """`silence`: until when, epoch milliseconds."""
     verdict: Literal["", "true", "false"] = ""
     """`verdict`: whether the incident was a real one."""
+    conversation: int = 0
+    """`relabel`: pseudonym of the conversation that was labelled wrongly; 0 = found by its ticket."""
+    ticket: int = 0
+    """`relabel`: pseudonym of the ticket."""
+    topic: str = ""
+    """`relabel`: the right topic, '' = not corrected; so with `type` and `sentiment`."""
+    type: str = ""
+    """`relabel`: the right ticket type."""
+    sentiment: Literal["", "negative", "neutral", "positive"] = ""
+    """`relabel`: the right feeling."""
     extra: dict[str, Any] = {}
     """Unknown fields, masked."""
 

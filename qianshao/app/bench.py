@@ -225,6 +225,12 @@ class _TimedLabeller:
         with self._clock.running("understand"):
             return self._stage.label(events)
 
+    def pseudonym(self, value: str, /) -> int:
+        return self._stage.pseudonym(value)
+
+    def reload(self) -> None:
+        self._stage.reload()
+
 
 class _TimedState:
     def __init__(self, stage: Stateful) -> None:
@@ -242,9 +248,9 @@ class _TimedLearning(_TimedState):
         super().__init__(stage)
         self._stage, self._clock = stage, clock
 
-    def adapt(self, observations: Sequence[Observation], /) -> None:
+    def adapt(self, observations: Sequence[Observation], actions: Sequence[tuple[int, Action]], /) -> None:
         with self._clock.running("learn"):
-            self._stage.adapt(observations)
+            self._stage.adapt(observations, actions)
 
 
 class _TimedBank(_TimedState):

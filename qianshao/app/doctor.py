@@ -13,8 +13,8 @@ from detectors.calendar import Calendar
 from flows import broker
 from flows.live import StateFolder
 from models.classifier import TASKS
-from models.store import ModelShelf
-from qianshao.config import Config, load_config, pseudonym_key
+from models.own_files import OwnFiles
+from qianshao.config import Config, Models, load_config, pseudonym_key
 from qianshao.errors import QianshaoError
 from qianshao.examined import Examined
 from sinks import examination, grafana_push
@@ -62,14 +62,17 @@ def _key(config: Config) -> Examined:
 
 def _models(config: Config) -> list[Examined]:
     found = []
-    for task in TASKS:
-        folder: str | None = getattr(config.models, task)
-        if folder is None:
+    for key in Models.__struct_fields__:
+        file: str | None = getattr(config.models, key)
+        if file is None:
             continue
-        shelf = ModelShelf(task)
-        good = shelf.offer(Path(folder))
-        detail = f"{folder}: {shelf.health().serving}" if good else shelf.health().refused
-        found.append(Examined(part=f"{task} model", ok=good, detail=detail))
+        part = f"{key} model" if key in TASKS else key
+        try:
+            (health,) = OwnFiles(Models(**{key: file})).health()
+        except QianshaoError as error:
+            found.append(Examined(part=part, ok=False, detail=str(error)))
+        else:
+            found.append(Examined(part=part, ok=True, detail=f"{file}: {health.serving}"))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from flows.actions import WITHOUT_INCIDENT
+from flows.actions import RELABELLED, SENTIMENTS, WITHOUT_INCIDENT
 from flows.decode import FIELDS_BY_KIND, LEVELS, MAX_ID_CHARS, ROLES, YEAR_2000_MS, YEAR_9999_MS
 from qianshao.action import Action
 from qianshao.config import Kafka
@@ -103,6 +103,11 @@ def _action() -> dict[str, Any]:
             ("push", Short | None, None),
             ("until", Moment | None, None),
             ("verdict", Literal["true", "false"] | bool | None, None),
+            ("conversation", Short | None, None),
+            ("ticket", Short | None, None),
+            ("topic", Short | None, None),
+            ("type", Short | None, None),
+            ("sentiment", Literal["", *SENTIMENTS] | None, None),
         ],
         kw_only=True,
     )
@@ -122,8 +127,17 @@ def _action() -> dict[str, Any]:
             "if": {"properties": {"action": {"const": "verdict"}}},
             "then": {"required": ["verdict"], "properties": {"verdict": {"type": ["string", "boolean"]}}},
         },
+        {
+            "if": {"properties": {"action": {"const": "relabel"}}},
+            "then": {"allOf": [_one_given("conversation", "ticket"), _one_given(*RELABELLED)]},
+        },
     ]
     return schema
+
+
+def _one_given(*names: str) -> dict[str, Any]:
+    """At least one of these fields holds a text."""
+    return {"anyOf": [{"required": [name], "properties": {name: {"type": "string", "minLength": 1}}} for name in names]}
 
 
 def _document(shape: str, type_: type[msgspec.Struct], topic: str, description: str) -> dict[str, Any]:

@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import msgspec
-
 from flows.broker import client_settings, ensure_topics
 from flows.live import StateFolder, run_live
+from flows.stages import kept_models, live_stages
 from models.classifier import TASKS
-from models.store import ModelShelf
+from models.own_files import OwnFiles
 from qianshao import __version__
 from qianshao.app.console.archive import Archive
 from qianshao.app.console.pages import console_app
 from qianshao.app.console.server import address, listen, serving
 from qianshao.app.query_endpoint import serve_queries
-from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Models, load_config, pseudonym_key
-from qianshao.errors import ConfigError, ModelError
+from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, load_config, pseudonym_key
+from qianshao.errors import ConfigError
 from qianshao.outcome import Outcome
 from sinks import queries
 from sinks.annotations import Annotations
@@ -61,12 +60,13 @@ def run_service(path: Path) -> None:
     with ExitStack() as stack:
         state = StateFolder(Path(config.run.state), config.pipeline.shards)
         stack.callback(state.close)
-        config = with_good_models(config, state.path / "models")
+        files = OwnFiles(config.models, kept_models(config))
+        tell_of_models(files, kept_models(config))
         for name in ensure_topics(config.kafka):
             log.info("topic %s: created", name)
         store = open_store(config.clickhouse, config.run.store)
         stack.callback(store.close)
-        watch = _Watch(store)
+        watch = _Watch(store, files, kept_models(config))
         sinks: list[Sink] = [store, PushQueue(state.path / "push_queue.sqlite3", config.service.zone)]
         stack.callback(sinks[-1].close)
         page = stack.enter_context(_page(config, store, watch))
@@ -82,7 +82,7 @@ def run_service(path: Path) -> None:
             )
         log.info("qianshao %s: live page at %s; store %s", __version__, page, where)
         log.info("events from %s at %s", ", ".join(config.kafka.events), config.kafka.bootstrap)
-        run_live(config, state, sinks, observe=watch.note)
+        run_live(config, state, sinks, observe=watch.note, make_stages=live_stages)
     log.info("state saved; start again with the same configuration to go on")
 
 
@@ -103,38 +103,23 @@ def check(config: Config, path: Path) -> None:
         )
 
 
-def with_good_models(config: Config, kept: Path) -> Config:
-    """Keep a copy of every model that is sound, and let it serve when the configured folder no longer is.
+def tell_of_models(files: OwnFiles, kept: Path) -> None:
+    """Say which models and words serve and which were refused, and keep a copy of every model that is sound.
 
     Parameters
     ----------
-    config
-        Settings with `[models]`.
+    files
+        Just read.
     kept
-        Folder of the copies.
-
-    Raises
-    ------
-    ModelError
-        If a folder is not sound and no model of its task was ever kept.
+        Folder of the copies: such a copy serves at a start at which the configured folder is not sound.
     """
-    serving: dict[str, str | None] = {}
-    for task in TASKS:
-        folder: str | None = getattr(config.models, task)
-        serving[task] = folder
-        if folder is None:
+    for each in files.health():
+        if each.refused:
+            log.warning("%s; the last good one serves: %s from %s", each.refused, each.serving, each.path)
             continue
-        shelf, copy = ModelShelf(task), kept / task
-        if shelf.offer(Path(folder)):
-            log.info("%s model %s from %s", task, shelf.health().serving, folder)
-            _keep(Path(folder), copy)
-            continue
-        refused = shelf.health().refused
-        if not shelf.offer(copy):
-            raise ModelError(refused)
-        log.warning("%s; the last good one serves, %s", refused, shelf.health().serving)
-        serving[task] = str(copy)
-    return msgspec.structs.replace(config, models=Models(**serving))
+        log.info("%s: %s from %s", each.key, each.serving, each.path)
+        if each.key in TASKS:
+            _keep(Path(each.path), kept / each.key)
 
 
 def _keep(folder: Path, copy: Path) -> None:
@@ -155,8 +140,9 @@ def _keep(folder: Path, copy: Path) -> None:
 class _Watch:
     """What the page and the log know of the running flow."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, files: OwnFiles, kept: Path) -> None:
         self._watermark = queries.watermark(store)
+        self._files, self._kept = files, kept
         self._dead = 0
         self._told = -TELL_SECONDS
 
@@ -175,6 +161,10 @@ class _Watch:
         for done in outcome.actions:
             detail = f" ({done.detail})" if done.detail else ""
             log.info("action %s: %s %s%s", done.action.id, done.action.action, done.state, detail)
+        if any(done.action.action == "reload" for done in outcome.actions):
+            # The processes that read texts read the files themselves; this copy of them is for the log and the shelf.
+            self._files.reload()
+            tell_of_models(self._files, self._kept)
         self._dead += len(outcome.deadletters)
         if outcome.deadletters and time.monotonic() - self._told >= TELL_SECONDS:
             letter = outcome.deadletters[-1]

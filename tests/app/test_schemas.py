@@ -99,6 +99,13 @@ def test_an_event_passes_exactly_when_it_is_taken(fields: dict[str, Any]) -> Non
         {"incident": None},
         {"incident": ""},
         {"action": "reload", "incident": None},
+        {"action": "relabel", "conversation": "c1"},
+        {"action": "relabel", "topic": "设备离线"},
+        {"action": "relabel", "conversation": "c1", "topic": "设备离线", "incident": None},
+        {"action": "relabel", "conversation": "", "ticket": "T1", "type": None, "sentiment": "neutral"},
+        {"action": "relabel", "ticket": "T1", "sentiment": "angry"},
+        {"action": "relabel", "ticket": "T1", "sentiment": ""},
+        {"action": "relabel", "ticket": 7, "type": "故障"},
         {"action": "merge"},
         {"action": "merge", "into": ""},
         {"action": "merge", "into": "i2"},
@@ -115,7 +122,7 @@ def test_an_event_passes_exactly_when_it_is_taken(fields: dict[str, Any]) -> Non
 )
 def test_an_action_passes_exactly_when_it_is_taken(fields: dict[str, Any]) -> None:
     action = {**ACTION, **fields}
-    taken = not isinstance(decode_actions([json.dumps(action).encode()])[0], Rejected)
+    taken = not isinstance(decode_actions([json.dumps(action).encode()], len)[0], Rejected)
     assert VALIDATORS["action.json"].is_valid(action) == taken
 
 

@@ -47,6 +47,13 @@ class CopyingLabeller:
             for e in events
         ]
 
+    def pseudonym(self, value: str) -> int:
+        """Its length."""
+        return len(value)
+
+    def reload(self) -> None:
+        """Nothing to read again."""
+
 
 class TickingBank:
     """Speaks at every tick at which something was counted, about exactly what was counted at it."""
@@ -155,7 +162,7 @@ class NoTrends:
 class NoLearning:
     """Learns nothing."""
 
-    def adapt(self, observations: Sequence[Observation]) -> None:
+    def adapt(self, observations: Sequence[Observation], actions: Sequence[tuple[int, Action]]) -> None:
         """Leaves them as they are."""
 
     def snapshot(self) -> bytes:

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {"id": "a1", "action": "acknowledge", "incident": "i1", "
 
 
 def decoded(**fields: Any) -> Action | Rejected | None:
-    return decode_actions([json.dumps({**GOOD, **fields}, ensure_ascii=False).encode()])[0]
+    return decode_actions([json.dumps({**GOOD, **fields}, ensure_ascii=False).encode()], len)[0]
 
 
 def test_an_action_is_read_with_its_time_and_its_unknown_fields() -> None:
@@ -47,11 +47,22 @@ def test_a_verdict_may_be_a_boolean_or_its_name(said: object) -> None:
     assert action.verdict == "true"
 
 
-@pytest.mark.parametrize("kind", ["relabel", "reload"])
-def test_what_concerns_no_incident_needs_none(kind: str) -> None:
-    action = decoded(action=kind, incident=None)
+@pytest.mark.parametrize("fields", [{"action": "relabel", "ticket": "T1", "type": "故障"}, {"action": "reload"}])
+def test_what_concerns_no_incident_needs_none(fields: dict[str, str]) -> None:
+    action = decoded(**fields, incident=None)
     assert isinstance(action, Action)
     assert action.incident == ""
+
+
+def test_a_relabel_names_what_it_corrects_by_pseudonym_and_masked() -> None:
+    action = decoded(
+        action="relabel", conversation="c-13800138000", ticket="T1", topic="设备离线 13800138000", sentiment="negative"
+    )
+    assert isinstance(action, Action)
+    assert (action.conversation, action.ticket) == (len("c-13800138000"), 2)
+    assert (action.type, action.sentiment, action.extra) == ("", "negative", {})
+    assert action.topic.startswith("设备离线")
+    assert "13800138000" not in msgspec.json.encode(action).decode()
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,10 @@ def test_what_concerns_no_incident_needs_none(kind: str) -> None:
         ({"incident": None}, "missing_incident"),
         ({"incident": ""}, "missing_incident"),
         ({"incident": {"name": "i1"}}, "bad_field"),
+        ({"action": "relabel", "topic": "设备离线"}, "missing_target"),
+        ({"action": "relabel", "conversation": "c1"}, "missing_label"),
+        ({"action": "relabel", "conversation": "c1", "sentiment": "angry"}, "bad_field"),
+        ({"action": "relabel", "conversation": ["c1"], "topic": "设备离线"}, "bad_field"),
         ({"action": "merge"}, "missing_into"),
         ({"action": "verdict"}, "missing_verdict"),
         ({"action": "verdict", "verdict": "maybe"}, "bad_field"),
@@ -92,7 +107,7 @@ def test_what_cannot_be_carried_out_is_rejected_with_its_reason(fields: dict[str
     [(b"{", "not_json"), (b"[1]", "not_an_object"), (b'{"id":"\xff"}', "not_utf8"), (b" " * 3, None)],
 )
 def test_what_is_no_object_is_rejected_and_white_space_is_no_record(line: bytes, reason: str | None) -> None:
-    assert decode_actions([line]) == [None if reason is None else Rejected(reason)]
+    assert decode_actions([line], len) == [None if reason is None else Rejected(reason)]
 
 
 def test_nothing_that_a_person_wrote_comes_in_unmasked() -> None:
@@ -121,6 +136,6 @@ def test_nothing_that_a_person_wrote_comes_in_unmasked() -> None:
 )
 def test_no_line_stops_the_stream(fields: dict[str, Any]) -> None:
     line = json.dumps({**GOOD, **fields}).encode()
-    first, second = decode_actions([line, json.dumps(GOOD).encode()])
+    first, second = decode_actions([line, json.dumps(GOOD).encode()], len)
     assert isinstance(first, Action | Rejected)
     assert isinstance(second, Action)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from flows.learning import LEARNING_MS, Learning
 from models.online import Learner, LearnerLimits
+from qianshao.action import Action
 from qianshao.errors import StoreError
 from qianshao.event import Observation
 
@@ -104,6 +105,105 @@ def test_no_cut_and_no_restart_changes_what_is_said(seed: int, cuts: list[int], 
             learning = resumed
         learning.adapt(events[begin:end])
     assert said(events) == said(whole)
+
+
+def relabel(conversation: int, at: int, **labels: str) -> tuple[int, Action]:
+    named = msgspec.convert({"conversation": conversation, **labels}, dict)
+    action = {"id": f"x{conversation}", "action": "relabel", "at": at - 1, "by": "王班长", **named}
+    return at, msgspec.convert(action, Action)
+
+
+def test_a_correction_goes_before_the_ticket_type_whichever_comes_first() -> None:
+    events = stream(4, 200)
+    wrong = [event for event in events if event.kind == "ticket" and event.type == "开锁失败"]
+    for ticket in wrong:
+        ticket.type = "其他"
+    corrected = [
+        relabel(ticket.conversation, ticket.ts + (MINUTE if number % 2 else -MINUTE), type="开锁失败")
+        for number, ticket in enumerate(wrong)
+    ]
+    learning = fresh()
+    learning.adapt(events, sorted(corrected, key=lambda each: each[0]))
+    late = [event for event in events if event.kind == "chat"][-100:]
+    assert {event.guess for event in late} <= {"", *WORDS}
+    assert sum(bool(event.guess) for event in late) >= 90
+    assert all(set(event.tokens) <= set(WORDS[event.guess]) for event in late if event.guess)
+
+
+def test_what_is_said_after_a_correction_carries_the_corrected_type_and_topic() -> None:
+    first, second = (
+        Observation(id=name, kind="chat", ts=ts, conversation=7, role="customer", text="云台转不动", topic="使用咨询")
+        for name, ts in (("a", START), ("b", START + MINUTE))
+    )
+    ticket = Observation(id="t", kind="ticket", ts=START + 1, conversation=7, ticket=99, type="其他")
+    action = Action(id="x", action="relabel", at=START + 2, by="王", ticket=99, topic="设备故障", type="卡住")
+    fresh().adapt([first, ticket, second], [(START + 10_000, action)])
+    assert (first.topic, first.guess) == ("使用咨询", "")
+    assert (second.topic, second.topic_confidence) == ("设备故障", 1.0)
+    assert (second.guess, second.guess_confidence) == ("卡住", 1.0)
+
+
+def test_corrected_topics_are_learnt_and_other_topics_stay() -> None:
+    events = stream(5, 600)
+    for event in events:
+        if event.kind == "chat":
+            event.topic, event.topic_confidence = "使用咨询", 0.6
+    lock = {event.conversation for event in events if event.kind == "ticket" and event.type == "开锁失败"}
+    corrections = [
+        relabel(event.conversation, event.ts, topic="设备故障")
+        for event in events
+        if event.kind == "ticket" and event.conversation in lock and event.conversation % 2
+    ]
+    learning = fresh()
+    learning.adapt(events, corrections)
+    late = [event for event in events if event.kind == "chat"][-200:]
+    taught = [event for event in late if event.conversation in lock]
+    # Every second one was never corrected, and says the opposite.
+    assert sum(event.topic == "设备故障" for event in taught) >= 0.75 * len(taught)
+    assert {event.topic for event in late if event.conversation not in lock} == {"使用咨询"}
+
+
+def test_a_handful_of_corrections_changes_no_topic_of_other_conversations() -> None:
+    events = stream(6, 300)
+    for event in events:
+        if event.kind == "chat":
+            event.topic, event.topic_confidence = "使用咨询", 0.6
+    tickets = [event for event in events if event.kind == "ticket"][:10]
+    fresh().adapt(events, [relabel(each.conversation, each.ts, topic="设备故障") for each in tickets])
+    named = {each.conversation for each in tickets}
+    assert {event.topic for event in events if event.kind == "chat" and event.conversation not in named} == {"使用咨询"}
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.integers(0, 400), max_size=6), st.integers(0, 6))
+def test_no_cut_and_no_restart_changes_what_corrections_taught(seed: int, cuts: list[int], restart: int) -> None:
+    events = stream(seed, 100)
+    rng = random.Random(seed)
+    corrections = sorted(
+        (
+            relabel(event.conversation, event.ts + rng.randrange(30) * MINUTE, type="卡住", topic="设备故障")
+            for event in events
+            if event.kind == "rating" and rng.random() < 0.5
+        ),
+        key=lambda each: each[0],
+    )
+    whole = copies(events)
+    fresh().adapt(whole, corrections)
+
+    learning = fresh()
+    bounds = [0, *sorted({events[min(cut, len(events) - 1)].ts for cut in cuts}), events[-1].ts + 60 * MINUTE]
+    for number, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        if number == restart:
+            resumed = fresh()
+            resumed.restore(learning.snapshot())
+            learning = resumed
+        learning.adapt(
+            [event for event in events if begin <= event.ts < end],
+            [each for each in corrections if begin < each[0] <= end],
+        )
+    assert [(*one, event.topic) for one, event in zip(said(events), events, strict=True)] == [
+        (*one, event.topic) for one, event in zip(said(whole), whole, strict=True)
+    ]
 
 
 def test_a_foreign_snapshot_is_refused() -> None:
