@@ -72,7 +72,7 @@ class _Script(NamedTuple):
     dirty: re.Pattern[str]
     """Any character that needs work, of whatever kind."""
     foreign: re.Pattern[str]
-    """Any character that is neither ASCII nor kept punctuation nor of the common blocks of Chinese: NFKC may change it."""
+    """Any character that is neither ASCII nor kept punctuation nor common Chinese: NFKC may change it."""
     traditional: re.Pattern[str]
     simplified: Codes
     """Per code point the one that takes its place."""

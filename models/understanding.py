@@ -204,10 +204,11 @@ class Understanding:
 
         raw = event.text if event.text is not None else event.message
         normal = self._clean(raw) if raw else ""
-        text = mask_normalised(mask_own(normal, own))
+        turn = event.kind in ("chat", "call")
+        text = mask_normalised(mask_own(normal, own), turn=turn)
         shown = ""
         if raw and normal != raw and len(raw) <= _SHOWN_CHARS and _speaks_for_customer(event):
-            shown = presentable(raw) if text == normal else mask_shown(raw, own)
+            shown = presentable(raw) if text == normal else mask_shown(raw, own, turn=turn)
         return Observation(
             id=self._event_id(event),
             kind=event.kind,

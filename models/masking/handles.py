@@ -41,6 +41,15 @@ _PLATE = re.compile(
     r"(?=[A-Za-z \-]{0,8}[0-9])[A-HJ-NP-Za-hj-np-z0-9](?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){3}"
     r"(?:[挂学警港澳]|(?:[ \-]?[A-HJ-NP-Za-hj-np-z0-9]){1,2})(?![0-9])"
 )
+# What stands behind 微信 and is no name of an account there: products, systems, and what a message or a page says.
+_NO_HANDLE = (
+    r"wechat|weixin|iphone|android|harmony|windows|huawei|xiaomi|samsung|honor|google|facebook|twitter|tiktok|douyin|taobao|alipay|"
+    r"paypal|unionpay|official|account|public|program|miniprogram|version|update|upgrade|download|install|login|logout|"
+    r"password|payment|paying|transfer|refund|balance|wallet|recharge|timeout|failed|failure|success|error|online|offline|"
+    r"message|service|server|client|support|system|desktop|browser|chrome|safari|mobile|telephone|number|customer|business|"
+    r"enterprise|company|network|connect|request|response|format|scan|qrcode|moments|channel|sticker|voice|video|english|"
+    r"chinese|please|thanks|thank|hello|cannot|always|before|after|because|during|without|problem|question|function"
+)
 # Read on the text in small letters: without a flag the patterns begin with a set of characters, which is searched fast.
 _CUED = tuple(
     (
@@ -60,6 +69,12 @@ _CUED = tuple(
             "微信 威信 薇信 weixin wechat v信 vx wx",
             r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：]|是)|(?:vx|wx)(?<![a-z]..)[:：]|加我?(?:微信|v信) ?",
             r"[a-z][a-z0-9_\-]{5,31}",
+        ),
+        (
+            WECHAT,
+            "微信 威信 薇信 v信 vx wx 加v 加我v",
+            r"(?:微信|威信|薇信|v信)号?|(?:vx|wx)(?<![a-z]..)(?:号|(?=[:： 是]))|加我?v(?:[:： ]|是)",
+            rf"(?!(?:{_NO_HANDLE})(?:s|es|ed|ing|er|os|pay|app)?(?![a-z]))[a-z]{{6,20}}",
         ),
         (
             DEVICE,

@@ -14,6 +14,8 @@ WECHAT = "〔微信〕"
 ORDER = "〔订单号〕"
 DEVICE = "〔设备号〕"
 ACCOUNT = "〔账号〕"
+NUMBER = "〔号码〕"
+"""A part of an identifier, of whatever kind."""
 
 Span = tuple[int, int, str]
 """Start and end of an identifier in a normalised text, and the token that takes its place."""

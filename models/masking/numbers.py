@@ -122,7 +122,8 @@ def _cue_before(text: str, start: int) -> str:
     return nearest
 
 
-def _spelled(group: str) -> str:
+def spelled(group: str) -> str:
+    """Return the digits of a group, written or spoken; X for a check letter."""
     return group.translate(_SAID) if group.isalnum() and group not in ("叉", "艾克斯") else "X"
 
 
@@ -145,7 +146,7 @@ def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
     letters = _LETTERS_BEFORE.search(text[before:start])
     whole = start if letters is None else before + letters.start()
     cue = _cue_before(text, start)
-    said = [_spelled(text[left:right]) for left, right in groups]
+    said = [spelled(text[left:right]) for left, right in groups]
     if letters is not None and not strict and (cue == ORDER or (not cue and _is_serial(text, groups, said))):
         return [(whole, end, ORDER)]
     ordered = cue == ORDER and _ORDER_HERE.search(text[max(0, start - _CUE_WINDOW) : start]) is not None

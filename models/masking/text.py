@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from models.masking.addresses import addresses
+from models.masking.fragments import fragments
 from models.masking.handles import cued_handles, emails, machine_addresses, mixed_words, open_ids, plates
 from models.masking.kinds import Span
 from models.masking.names import names
@@ -53,9 +54,9 @@ _FIELD_RULES: tuple[Rule, ...] = (emails, open_ids, machine_addresses, plates, a
 _SIGNS = (
     rf"[0-9@]|[{DIGIT}]{GAP}[{DIGIT}]|叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学"
     r"|微信|威信|薇信|艾特|爱特|小老鼠|圈[aA]|[vV]信|[wW]e[iC]|wxid|[vV][xX]|[wW][xX]|地址|住址|省|市|自治区|[A-Za-z0-9_\-]{28}"
-    r"|[(\[（【 ][aA][tT][)\]）】 ]"
+    r"|[(\[（【 ][aA][tT][)\]）】 ]|加我?[vV][:： 是]"
 )
-_FIRST_OF_SIGNS = rf"0-9@{DIGIT}叫姓名件货系签收机户车主卡住请保乘先女小同微威薇艾爱圈地省市自A-Za-z_\-(\[（【 "
+_FIRST_OF_SIGNS = rf"0-9@{DIGIT}叫姓名件货系签收机户车主卡住请保乘先女小同微威薇艾爱圈地省市自加A-Za-z_\-(\[（【 "
 # Every sign begins with one of these. To find such a character first and to look from there is five times faster.
 _GATE = re.compile(rf"[{_FIRST_OF_SIGNS}](?<=(?=(?:{_SIGNS}))[\s\S])")
 # Five digits close together, or a sign of an identifier that has fewer. One pattern for all of them would try each at
@@ -133,12 +134,12 @@ def _beside_tokens(rule: Rule, text: str) -> list[Span]:
     return spans
 
 
-def _apply(text: str, places: list[Place] | None) -> str:
+def _apply(text: str, places: list[Place] | None, turn: bool) -> str:
     # A token put in one place can free what stands beside it for another rule, so it repeats until nothing changes.
-    for turn in range(_MAX_PASSES):
+    for past in range(_MAX_PASSES):
         if not may_identify(text):
             break
-        masked = _once(text, _ASCII_RULES if text.isascii() else _RULES, places, turn > 0)
+        masked = _once(text, _ASCII_RULES if text.isascii() else _RULES, places, past > 0)
         if masked == text:
             break
         if len(masked) > _KEPT_CHARS and masked.count("〔") > _MANY_IDENTIFIERS:
@@ -146,6 +147,10 @@ def _apply(text: str, places: list[Place] | None) -> str:
             if places is not None:
                 del places[len(masked) :]
         text = masked
+    if turn:
+        spans = fragments(text)
+        if spans:
+            text = _put(text, spans, places)
     return text
 
 
@@ -157,9 +162,15 @@ def may_identify(text: str) -> bool:
     return any(cue in lower for cue in _ASCII_CUES) or any(sign.search(text) is not None for sign in _ASCII_SIGNS)
 
 
-def mask_normalised(text: str) -> str:
-    """Mask a text that `normalise` has already seen; the step that `mask` shares with the batch path."""
-    return _apply(text, None)
+def mask_normalised(text: str, *, turn: bool = False) -> str:
+    """Mask a text that `normalise` has already seen; the step that `mask` shares with the batch path.
+
+    Parameters
+    ----------
+    turn
+        Whether it is a turn of a conversation: a part of an identifier, said in two turns, goes as well.
+    """
+    return _apply(text, None, turn)
 
 
 def mask(text: str) -> str:
@@ -180,7 +191,7 @@ def mask(text: str) -> str:
     return mask_normalised(normalise(text))
 
 
-def mask_shown(original: str, own: Sequence[tuple[str, str]] = ()) -> str:
+def mask_shown(original: str, own: Sequence[tuple[str, str]] = (), *, turn: bool = False) -> str:
     """Return a text in its writer's own spelling (script, width, emoji, repeats), its identifiers replaced.
 
     What is replaced is decided on the normalised text, exactly as `mask` decides, and carried back to the original.
@@ -191,6 +202,8 @@ def mask_shown(original: str, own: Sequence[tuple[str, str]] = ()) -> str:
         Any string; cut at 20 000 characters. Controls and bidi marks are left out of the answer.
     own
         The event's own identifiers and their tokens, as `own_identifiers` returns them; they are replaced first.
+    turn
+        Whether it is a turn of a conversation, as for `mask_normalised`.
 
     Notes
     -----
@@ -206,7 +219,7 @@ def mask_shown(original: str, own: Sequence[tuple[str, str]] = ()) -> str:
         spans = [(found.start(), found.end(), token) for found in re.finditer(re.escape(identifier), text)]
         if spans:
             text = _put(text, spans, places)
-    _apply(text, places)
+    _apply(text, places, turn)
     pieces: list[str] = []
     done = 0
     for start, end, token in dict.fromkeys(places):
