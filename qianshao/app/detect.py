@@ -87,20 +87,23 @@ def detect(grid: CountGrid, false_alarms_per_day: float, tell: Tell = lambda fra
         zone=grid.zone,
     )
     bank.ensure(shape[0])
-    score, expected, upper = (np.empty(shape, np.float32) for _ in range(3))
-    window = np.empty(shape, np.uint16)
-    learning = np.empty(shape, np.bool_)
+    # Written bin by bin, read series by series: whole rows are written, and handed out the other way round.
+    turned = shape[::-1]
+    score, expected, upper = (np.empty(turned, np.float32) for _ in range(3))
+    window = np.empty(turned, np.uint16)
+    learning = np.empty(turned, np.bool_)
     for place in range(shape[1]):
-        scored = bank.update(grid.counts[:, place], grid.bin_start(place), holiday=float(grid.holiday[place]))
-        score[:, place] = np.where(scored.direction < 0, -scored.score, scored.score)
-        expected[:, place] = scored.expected
-        upper[:, place] = scored.upper
-        window[:, place] = np.minimum(scored.window_bins, np.iinfo(np.uint16).max)
-        learning[:, place] = scored.learning
+        counts = np.ascontiguousarray(grid.counts[:, place])
+        scored = bank.update(counts, grid.bin_start(place), holiday=float(grid.holiday[place]))
+        score[place] = np.where(scored.direction < 0, -scored.score, scored.score)
+        expected[place] = scored.expected
+        upper[place] = scored.upper
+        window[place] = np.minimum(scored.window_bins, np.iinfo(np.uint16).max)
+        learning[place] = scored.learning
         if place % _TELL_EVERY == 0:
             tell(place / shape[1], "")
     tell(1.0, "")
-    return Detection(grid, score, expected, upper, window, learning, bank.alarm_threshold())
+    return Detection(grid, score.T, expected.T, upper.T, window.T, learning.T, bank.alarm_threshold())
 
 
 def _check_output(out: Path, drawn: Path) -> None:

@@ -100,16 +100,8 @@ def hourly_power(score: NDArray[np.floating], truth: HourlyIncidents, rate: floa
     for series, start, end in incidents:
         near[series, start : end + EPISODE_HOURS] = True
     allowed = rate * tested.shape[0] * hours / HOURS_A_DAY
-    steps = np.unique(tested)
-    low, high = 0, steps.size - 1
-    while low < high:
-        middle = (low + high) // 2
-        if (_beginnings(tested > steps[middle]) & ~near).sum() <= allowed:
-            high = middle
-        else:
-            low = middle + 1
-    threshold = float(steps[low])
-    told = _beginnings(tested > threshold)
+    threshold = lowest_threshold(tested, ~near, allowed)
+    told = beginnings(tested > threshold)
     customers = np.cumsum(truth.excess[:, truth.test_start :], axis=1)
     seen: list[float] = []
     delays: list[int] = []
@@ -129,8 +121,21 @@ def hourly_power(score: NDArray[np.floating], truth: HourlyIncidents, rate: floa
     )
 
 
-def _beginnings(alarm: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the alarms before which the series was quiet for more than six hours."""
+def beginnings(alarm: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the alarms (series, bin) before which the series was quiet for more than six bins."""
     before = np.cumsum(np.pad(alarm, ((0, 0), (EPISODE_HOURS + 1, 0))), axis=1, dtype=np.int32)
     quiet: NDArray[np.bool_] = before[:, EPISODE_HOURS:-1] == before[:, : -EPISODE_HOURS - 1]
     return alarm & quiet
+
+
+def lowest_threshold(score: NDArray[np.floating], where: NDArray[np.bool_], allowed: float) -> float:
+    """Return the lowest score above which at most `allowed` episodes begin at the bins of `where`, (series, bin)."""
+    steps = np.unique(score)
+    low, high = 0, steps.size - 1
+    while low < high:
+        middle = (low + high) // 2
+        if (beginnings(score > steps[middle]) & where).sum() <= allowed:
+            high = middle
+        else:
+            low = middle + 1
+    return float(steps[low])
