@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, NamedTuple
@@ -15,167 +15,12 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from models.normalise import normalise
+from models.phrases import GAP, Phrases
 from qianshao.errors import ModelError
 
-GAP = "~"
-_GAP_PATTERN = r"[^，。！？；,.!?;\s]{0,4}?"
 _MAX_TERMS = 12
-_PAIR_BITS = 18
 _SARCASM_CHARS = 40
 """In a long text thanks and complaint stand side by side without irony."""
-
-Trie = dict[str, "Trie"]
-_Matcher = Callable[[str, int], "re.Match[str] | None"]
-
-
-def phrase_pattern(phrases: Iterable[str]) -> str:
-    """Return a regular expression that finds the longest of many phrases at each place.
-
-    A prefix tree keeps it linear: alternatives differ in their first character, and a gap (`~`) spans at most four
-    characters of one clause.
-
-    >>> phrase_pattern(["退款", "退款慢", "退~钱"])
-    '退(?:款(?:慢)?|[^，。！？；,.!?;\\\\s]{0,4}?钱)'
-    """
-    root: Trie = {}
-    for phrase in phrases:
-        node = root
-        for symbol in phrase:
-            node = node.setdefault(symbol, {})
-        node[""] = {}
-
-    def write(node: Trie) -> str:
-        literals = [symbol for symbol in sorted(node) if symbol not in ("", GAP)]
-        branches = [re.escape(symbol) + write(node[symbol]) for symbol in literals]
-        if GAP in node:
-            branches.append(_GAP_PATTERN + write(node[GAP]))
-        if not branches:
-            return ""
-        if "" in node:
-            return f"(?:{'|'.join(branches)})?"
-        return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
-
-    return write(root)
-
-
-class Found(NamedTuple):
-    """Phrases found in a batch of texts, in order."""
-
-    rows: list[int]
-    """Number of the text."""
-    starts: list[int]
-    """Where the phrase begins in its text."""
-    ends: list[int]
-    values: list[str]
-
-    def by_text(self, count: int) -> list[list[tuple[int, int, str]]]:
-        """Return (start, end, value) of the phrases of each of `count` texts."""
-        lists: list[list[tuple[int, int, str]]] = [[] for _ in range(count)]
-        for row, start, end, value in zip(*self, strict=True):
-            lists[row].append((start, end, value))
-        return lists
-
-
-class Phrases:
-    """Many phrases, each with a value, found in many texts at once.
-
-    Where a phrase may begin is decided for a whole batch by looking up pairs of neighbouring characters in a table.
-    Only there are phrases tried: by their lengths, or by a pattern where one that begins like this has a gap.
-    One pattern over all phrases and texts costs five times more.
-    """
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._exact = {phrase: value for phrase, value in values.items() if GAP not in phrase}
-        gapped = sorted((phrase for phrase in values if GAP in phrase), key=lambda phrase: (-len(phrase), phrase))
-        self._gapped = [
-            (phrase[0], re.compile(_GAP_PATTERN.join(map(re.escape, phrase.split(GAP)))), values[phrase])
-            for phrase in gapped
-        ]
-        singles = {phrase for phrase in values if len(phrase) == 1}
-        early = {phrase[0] for phrase in gapped if phrase[1] == GAP}
-        by_pair: dict[str, list[str]] = {}
-        for phrase in values:
-            if len(phrase) > 1 and phrase[0] not in early:
-                by_pair.setdefault(phrase[:2], []).append(phrase)
-        self._plans: dict[str, tuple[int, ...] | _Matcher] = {}
-        """What to try at a pair, or else at a single character: lengths, longest first, or a pattern."""
-        for pair, phrases in by_pair.items():
-            alone = [pair[0]] if pair[0] in singles else []
-            if any(GAP in phrase for phrase in phrases):
-                self._plans[pair] = re.compile(phrase_pattern([*phrases, *alone])).match
-            else:
-                self._plans[pair] = tuple(sorted({len(phrase) for phrase in (*phrases, *alone)}, reverse=True))
-        for first in sorted(singles - early):
-            self._plans[first] = (1,)
-        for first in sorted(early):
-            self._plans[first] = re.compile(phrase_pattern([each for each in values if each[0] == first])).match
-        self._pairs = np.zeros(1 << _PAIR_BITS, dtype=np.bool_)
-        self._pairs[_pair_hash(_codes("".join(by_pair)))[::2]] = True
-        self._firsts = _codes("".join(sorted(singles | early)))
-
-    def find(self, texts: Sequence[str]) -> Found:
-        """Find the phrases of each text, without overlaps, leftmost longest first."""
-        # No phrase reaches over a line break.
-        joined = "\n".join([*texts, ""])
-        codes = _codes(joined)
-        if len(codes) < 2:
-            return Found([], [], [], [])
-        possible = self._pairs[_pair_hash(codes)]
-        if len(self._firsts):
-            possible |= np.isin(codes[:-1], self._firsts)
-        plans, exact = self._plans, self._exact
-        starts: list[int] = []
-        ends: list[int] = []
-        values: list[str] = []
-        done = 0
-        for start in np.flatnonzero(possible).tolist():
-            if start < done:
-                continue
-            plan = plans.get(joined[start : start + 2]) or plans.get(joined[start])
-            if plan is None:
-                # Another pair of characters has the same hash.
-                continue
-            if isinstance(plan, tuple):
-                for length in plan:
-                    value = exact.get(joined[start : start + length])
-                    if value is not None:
-                        done = start + length
-                        break
-                else:
-                    continue
-            else:
-                match = plan(joined, start)
-                if match is None:
-                    continue
-                words, done = match.group(), match.end()
-                value = exact.get(words) or self._gapped_value(words)
-            starts.append(start)
-            ends.append(done)
-            values.append(value)
-        begins = np.zeros(len(texts) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1, out=begins[1:])
-        places = np.array(starts, dtype=np.int64)
-        rows = np.searchsorted(begins, places, side="right") - 1
-        offsets = begins[rows]
-        return Found(
-            rows.tolist(), (places - offsets).tolist(), (np.array(ends, dtype=np.int64) - offsets).tolist(), values
-        )
-
-    def _gapped_value(self, words: str) -> str:
-        return next(
-            value
-            for first, pattern, value in self._gapped
-            if first == words[0] and pattern.fullmatch(words) is not None
-        )
-
-
-def _codes(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
-def _pair_hash(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Hash each character with its neighbour to the right."""
-    return ((codes[:-1] * np.uint32(0x9E3779B1)) ^ (codes[1:] * np.uint32(0x85EBCA6B))) >> np.uint32(32 - _PAIR_BITS)
 
 
 class Feeling(NamedTuple):
@@ -186,9 +31,39 @@ class Feeling(NamedTuple):
     positive: int
     negative: int
     sarcasm: bool
-    """Thanks or praise beside a complaint."""
+    """Thanks or praise beside a complaint, praise in quotation marks, or a phrase that only mocks."""
+    turned: int
+    """Words of the sum that say the opposite of what they say alone: 没有不满意, 无可挑剔, 好个屁."""
 
 
+_KINDS = (
+    "strong",
+    "weak",
+    "negators",
+    "doubles",
+    "positive",
+    "negative",
+    "thanks",
+    "turns",
+    "praise",
+    "mockery",
+    "neutral",
+)
+"""Of a phrase that stands in several lists, the last one here counts."""
+# What may stand between a negation and the word that it turns: 没有一次让我失望, 没什么不满意.
+_BETWEEN = re.compile(
+    r"(?:[有过让令使人我你很太说到会是]|什么|[任何]{2}|啥|哪里|哪儿|一点儿?|半点|觉得|感到|感觉|发现|一次|特别|一个)*"
+)
+_LONGEST_BETWEEN = 8
+# What may stand between a double negation and the word that it affirms: 不得不说味道真不错.
+_DOUBLED = re.compile(r"(?:说|承认|讲)?[^，。！？；,.!?;\s]{0,4}")
+_RHETORICAL = re.compile(r"(?:难道|岂|这[个就]?|你们|还)$")
+_ASKS = re.compile(r"[人我钱的了]{0,2}(?:吗|么|嘛|是什么)")
+_QUOTED = re.compile('[“"「『‘]([^“”"「」『』‘’]{1,4})[”"」』’]')
+_AGAIN = re.compile(
+    r"(?:又|再次|第[二三四五六七八九十几2-9]次)(?!麻烦|打扰|来了?$|来问|问|想|要|辛苦|帮|是|买|下单|学|长|见|收到|可以|能)"
+    r"|(?:还是|依然|仍然?|还|依旧)[^，。！？；,.!?;\s]{0,4}(?:没|不|坏|错|花|卡|慢)(?!错|麻烦|客气|用谢|打扰|懂|明白|会用)"
+)
 _CODE = re.compile(
     r"(?<![A-Za-z0-9\-])(?:[Ee][Rr][Rr]?[-_ ]?[0-9]{1,5}|[EWFewf][0-9]{2,5})(?![A-Za-z0-9])"
     r"|(?<=[码错报示])[:： 是]{0,2}([A-Za-z]{1,3}-?[0-9]{1,5})(?![A-Za-z0-9])"
@@ -231,6 +106,9 @@ class _Feeling(msgspec.Struct, forbid_unknown_fields=True):
     thanks: list[_PHRASE]
     neutral: list[_PHRASE]
     turns: list[_PHRASE]
+    doubles: list[_PHRASE] = []
+    praise: list[_PHRASE] = []
+    mockery: list[_PHRASE] = []
 
 
 class _Words(msgspec.Struct, forbid_unknown_fields=True):
@@ -300,32 +178,26 @@ class Lexicon:
         if feeling is None or domain is None or stop is None or danger is None or faults is None:
             raise ModelError("models/taxonomy.toml: lacks a section; install Qianshao again")
         self.version = own.version
-        cues: dict[str, str] = {}
-        self._cue_weights: dict[str, list[tuple[int, float]]] = {}
         self.topics: tuple[str, ...] = tuple(own.topics)
         self.cues: dict[str, dict[str, list[str]]] = {
             topic: {"strong": spelt(each.strong), "weak": spelt(each.weak)} for topic, each in own.topics.items()
         }
+        self._cues = Phrases({cue: cue for each in self.cues.values() for cue in (*each["strong"], *each["weak"])})
+        numbers = {cue: number for number, cue in enumerate(self._cues.values)}
+        self._cue_weights = np.zeros((len(numbers), len(self.topics)))
         for index, topic in enumerate(self.topics):
             for strength, weight in (("strong", 1.0), ("weak", 0.25)):
                 for cue in self.cues[topic][strength]:
-                    cues[cue] = cue
-                    self._cue_weights.setdefault(cue, []).append((index, weight))
+                    self._cue_weights[numbers[cue], index] += weight
         self.faults: dict[str, list[str]] = {fault: spelt(phrases) for fault, phrases in faults.items()}
         self.feeling_words: dict[str, list[str]] = {
             kind: spelt(getattr(feeling, kind)) for kind in _Feeling.__struct_fields__
         }
         dangers = {term: name for name, entry in danger.items() for term in spelt(entry.terms)}
-        self._cues = Phrases(cues)
         self._faults = Phrases({phrase: fault for fault, phrases in self.faults.items() for phrase in phrases})
         self._dangers = Phrases(dangers)
-        self._feelings = Phrases(
-            {
-                word: kind
-                for kind in ("strong", "weak", "negators", "positive", "negative", "thanks", "turns", "neutral")
-                for word in self.feeling_words[kind]
-            }
-        )
+        self._feelings = Phrases({word: kind for kind in _KINDS for word in self.feeling_words[kind]})
+        self._praised = frozenset(self.feeling_words["positive"])
         self._both = frozenset(self.feeling_words["thanks"]) & frozenset(self.feeling_words["positive"])
         self.stop_words = frozenset(stop.words)
         self.words = tuple(sorted({*domain.words, *(fault for fault in self.faults if len(fault) <= 4)}))
@@ -333,15 +205,9 @@ class Lexicon:
     def topic_cues(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the sum of the weights of the cues that stand in each text, shape (texts, topics)."""
         found = self._cues.find(texts)
-        places: list[int] = []
-        weights: list[float] = []
-        width = len(self.topics)
-        for row, cue in zip(found.rows, found.values, strict=True):
-            for topic, weight in self._cue_weights[cue]:
-                places.append(row * width + topic)
-                weights.append(weight)
-        sums = np.bincount(np.array(places, dtype=np.int64), weights, len(texts) * width)
-        return sums.astype(np.float64).reshape(len(texts), width)
+        sums = np.zeros((len(texts), len(self.topics)))
+        np.add.at(sums, found.rows, self._cue_weights[found.values])
+        return sums
 
     def terms(self, text: str) -> tuple[str, ...]:
         """Return canonical fault terms and codes, without repeats, in order of appearance; denied ones are left out.
@@ -353,10 +219,7 @@ class Lexicon:
 
     def terms_of(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the terms of each text of a batch."""
-        return [
-            self._terms(text, faults)
-            for text, faults in zip(texts, self._faults.find(texts).by_text(len(texts)), strict=True)
-        ]
+        return [self._terms(text, faults) for text, faults in zip(texts, self._faults.by_text(texts), strict=True)]
 
     @staticmethod
     def _terms(text: str, faults: Sequence[tuple[int, int, str]]) -> tuple[str, ...]:
@@ -385,10 +248,7 @@ class Lexicon:
 
     def dangers_of(self, texts: Sequence[str]) -> list[str]:
         """Return the danger of each text of a batch."""
-        return [
-            self._danger(text, named)
-            for text, named in zip(texts, self._dangers.find(texts).by_text(len(texts)), strict=True)
-        ]
+        return [self._danger(text, named) for text, named in zip(texts, self._dangers.by_text(texts), strict=True)]
 
     @staticmethod
     def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> str:
@@ -412,45 +272,64 @@ class Lexicon:
         >>> happy.score > 0 > ironic.score, ironic.sarcasm
         (True, True)
         """
-        return [
-            self._feeling(text, words)
-            for text, words in zip(texts, self._feelings.find(texts).by_text(len(texts)), strict=True)
-        ]
+        return [self._feeling(text, words) for text, words in zip(texts, self._feelings.by_text(texts), strict=True)]
 
     def _feeling(self, text: str, words: Sequence[tuple[int, int, str]]) -> Feeling:
         score = 0.0
-        positive = negative = thanks = 0
-        negated_at = degree_at = -10
+        positive = negative = thanks = turned = 0
+        negated_at = degree_at = doubled_at = -10
         degree = 1.0
+        sarcasm = False
+        thanked_at = -1
         for start, end, kind in words:
             if kind == "negators":
                 negated_at = end
-            elif kind == "strong":
-                degree_at, degree = end, 1.5
+            elif kind == "doubles":
+                doubled_at = end
             elif kind == "weak":
                 degree_at, degree = end, 0.6
+            elif kind == "strong" and (text[start:end] != "好" or start != doubled_at):
+                degree_at, degree = end, 1.5
             elif kind == "turns":
                 score *= 0.6
             elif kind != "neutral":
-                sign = -1.0 if kind == "negative" else 1.0
+                sign = -1.0 if kind in ("negative", "mockery") else 1.0
                 if kind == "thanks":
                     thanks += 1
                     sign = 0.4
                 elif text[start:end] in self._both:
                     thanks += 1
-                if start - negated_at <= 2 and _CLAUSE_END.search(text, negated_at, start) is None:
-                    sign *= -0.8 if sign > 0 else -0.4
+                if thanks == 1 and thanked_at < 0:
+                    thanked_at = end
+                if kind in ("praise", "mockery"):
+                    turned += 1
+                    sarcasm |= kind == "mockery"
+                elif _DOUBLED.fullmatch(text, doubled_at, start) if doubled_at >= 0 else False:
+                    turned += sign > 0
+                elif _negated(text, negated_at, start):
+                    if sign > 0:
+                        sign *= -0.8
+                    elif not _asserted(text, negated_at, end):
+                        sign *= -0.8
+                        turned += 1
                 if start - degree_at <= 1:
                     sign *= degree
                 score += sign
                 positive += sign > 0
                 negative += sign < 0
-        if thanks and not negative and len(text) <= _SARCASM_CHARS and self.terms(text):
+        short = len(text) <= _SARCASM_CHARS
+        if thanks and not negative and short and (self.terms(text) or _AGAIN.search(text, thanked_at) is not None):
             negative, score = 1, score - 1.0
-        sarcasm = thanks > 0 and negative > 0 and len(text) <= _SARCASM_CHARS
+        if short and ("“" in text or '"' in text or "「" in text) and self._scare_quoted(text):
+            sarcasm, negative, turned = True, negative + 1, turned + 1
+        sarcasm = short and (sarcasm or (thanks > 0 and negative > 0))
         if sarcasm:
             score = min(score, 0.0) - 1.0
-        return Feeling(score, positive, negative, sarcasm)
+        return Feeling(score, positive, negative, sarcasm, turned)
+
+    def _scare_quoted(self, text: str) -> bool:
+        """Return whether praise stands alone in quotation marks."""
+        return any(quoted == "好" or quoted in self._praised for quoted in _QUOTED.findall(text))
 
 
 @cache
@@ -461,6 +340,23 @@ def shipped_lexicon() -> Lexicon:
 
 def _denied(text: str, start: int) -> bool:
     return start > 0 and _DENIED.search(text[max(0, start - 8) : start]) is not None
+
+
+def _negated(text: str, negated_at: int, start: int) -> bool:
+    """Return whether a negation that ends at one place turns the word at another."""
+    if negated_at < 0:
+        return False
+    if start - negated_at <= 2 and _CLAUSE_END.search(text, negated_at, start) is None:
+        return True
+    return start - negated_at <= _LONGEST_BETWEEN and _BETWEEN.fullmatch(text, negated_at, start) is not None
+
+
+def _asserted(text: str, negated_at: int, end: int) -> bool:
+    """Return whether a negation before a complaint is a question that expects yes: 这不是骗人吗."""
+    return (
+        _ASKS.match(text, end) is not None
+        or _RHETORICAL.search(text[max(0, negated_at - 5) : negated_at - 1]) is not None
+    )
 
 
 def _would(text: str, start: int, end: int) -> bool:

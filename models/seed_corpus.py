@@ -7,7 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from models.lexicon import GAP, Lexicon
+from models.lexicon import Lexicon
+from models.phrases import GAP
 
 TOPIC_ROWS = 260
 """Generated rows per topic, beside the written sentences."""

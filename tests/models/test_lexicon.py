@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.lexicon import Lexicon, Phrases, phrase_pattern
+from models.lexicon import Lexicon
+from models.phrases import Phrases, phrase_pattern
 from qianshao.errors import ModelError
 
 
@@ -136,7 +137,7 @@ _SCAN = re.compile(phrase_pattern(PHRASES))
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.text("退款慢钱不好没到打开坏了评，。 ab\n😀", max_size=20), max_size=5))
 def test_phrases_are_found_in_batches_as_one_pattern_finds_them_in_each_text(texts: list[str]) -> None:
-    found = Phrases({phrase: phrase for phrase in PHRASES}).find(texts).by_text(len(texts))
+    found = Phrases({phrase: phrase for phrase in PHRASES}).by_text(texts)
     places = [[(start, end) for start, end, _ in some] for some in found]
     assert places == [[match.span() for match in _SCAN.finditer(text)] for text in texts]
     for text, some in zip(texts, found, strict=True):
