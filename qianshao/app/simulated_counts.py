@@ -308,7 +308,7 @@ def hourly_incidents(
 
     Base rates are log-uniform between 0.01 and 20 an hour. Every series has its own rhythm of hour and weekday, drifts
     slowly, and is overdispersed. An incident steps up, ramps up, or jumps up and fades; it brings on average between
-    2.5 and 12 standard deviations of what is expected meanwhile, and at least three customers. History holds incidents
+    2 and 11 standard deviations of what is expected meanwhile, and at least three customers. History holds incidents
     of the same kind and frequency.
 
     Parameters
@@ -355,7 +355,7 @@ def _incidents(
         if taken[row, max(first, start - 24) : start + length + 24].any():
             continue
         deviation = math.sqrt(float(mean[row, start : start + length].sum()) * dispersion[row])
-        size = 3 + source.poisson(max(math.exp(source.uniform(math.log(2.5), math.log(12.0))) * deviation - 1.0, 0.5))
+        size = 3 + source.poisson(max(math.exp(source.uniform(math.log(2.0), math.log(11.0))) * deviation - 1.0, 0.5))
         along = np.arange(length) + 0.5
         form = (np.ones(length), along, np.exp(-4 * along / length))[shape]
         cases = source.multinomial(size, form / form.sum())
