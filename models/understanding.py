@@ -35,7 +35,7 @@ from qianshao.event import Observation, RawEvent, is_customer, pseudonym_text
 
 _CACHE_LIMIT = 20_000
 _CACHED_CHARS = 100
-_READ_CHARS = 1_000
+_READ_CHARS = 600
 """Of a longer text the beginning and the end are read, half of this each; what people want stands there. Dangers are
 looked for everywhere."""
 _SHOWN_CHARS = 500

@@ -37,6 +37,7 @@ _CUE_BEFORE = re.compile(
     "|".join(f"(?P<k{place}>(?:{words}){_LINK}[A-Za-z]{{0,3}}$)" for place, (_, words) in enumerate(_KINDS))
     + f"|(?P<place>(?:{_PLACE}){_LINK}$)"
 )
+_SURE = re.compile("[是为位尾]")
 _CUE_BEHIND = re.compile(
     rf"[，, ]*(?:这个|这)?是?(?:我的?|你的?|您的?)?(?:{_PLACE}|手机号?|电话|号码|身份证|卡号|银行卡|订单号|单号|账号)"
 )
@@ -104,7 +105,9 @@ def _at_end(text: str, window: int) -> list[Span]:
     if cue is not None:
         token = NUMBER if cue.lastgroup == "place" else _KINDS[int((cue.lastgroup or "")[1:])][0]
         called = token == PHONE and _SERVICE.fullmatch(digits) is not None
-        return [] if called else [(start, end, token)]
+        # 后面是299 goes on with a number; 后面 299 may as well say what something costs.
+        vague = token == NUMBER and _SURE.search(cue.group()) is None and _is_told(found["run"], digits)
+        return [] if called or vague else [(start, end, token)]
     if _NOT_BESIDE.search(before) is not None or _DAY.search(found["run"]) is not None:
         return []
     if _MOBILE_HEAD.fullmatch(digits) is not None:

@@ -50,47 +50,39 @@ _NO_HANDLE = (
     r"enterprise|company|network|connect|request|response|format|scan|qrcode|moments|channel|sticker|voice|video|english|"
     r"chinese|please|thanks|thank|hello|cannot|always|before|after|because|during|without|problem|question|function"
 )
-# Read on the text in small letters: without a flag the patterns begin with a set of characters, which is searched fast.
+_WECHAT_WORDS = ["微信", "威信", "薇信", "weixin", "wechat", "v信"]
+_SAID_WECHAT = "|".join(_WECHAT_WORDS)
+_SAID_VX = "vx(?<![a-z]..)|wx(?<![a-z]..)"
+# Read on the text in small letters, and every alternative begins with a letter: so the patterns are searched fast, from
+# one possible first letter to the next.
 _CUED = tuple(
-    (
-        token,
-        tuple(words.split()),
-        re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])"),
-    )
-    for token, words, cue, value in (
+    (token, re.compile(rf"(?:{cue})(?:号码?|id|是|为|叫|[:： =#]){{0,4}}(?P<value>{value})(?![A-Za-z0-9_])"))
+    for token, cue, value in (
+        (WECHAT, f"{_SAID_WECHAT}|{_SAID_VX}", r"(?=[a-z_\-]{0,40}[0-9_\-])[a-z0-9][a-z0-9_\-]{4,31}"),
         (
             WECHAT,
-            "微信 威信 薇信 weixin wechat v信 vx wx",
-            r"微信|威信|薇信|weixin|wechat|v信|(?:vx|wx)(?<![a-z]..)",
-            r"(?=[a-z_\-]{0,40}[0-9_\-])[a-z0-9][a-z0-9_\-]{4,31}",
-        ),
-        (
-            WECHAT,
-            "微信 威信 薇信 weixin wechat v信 vx wx",
-            r"(?:微信|威信|薇信|weixin|wechat|v信)(?:号|[:：]|是)|(?:vx|wx)(?<![a-z]..)[:：]|加我?(?:微信|v信) ?",
+            "|".join(f"{word}(?:号|[:：]|是)" for word in _WECHAT_WORDS)
+            + "|vx(?<![a-z]..)[:：]|wx(?<![a-z]..)[:：]|加我?(?:微信|v信) ?",
             r"[a-z][a-z0-9_\-]{5,31}",
         ),
         (
             WECHAT,
-            "微信 威信 薇信 v信 vx wx 加v 加我v",
-            r"(?:微信|威信|薇信|v信)号?|(?:vx|wx)(?<![a-z]..)(?:号|(?=[:： 是]))|加我?v(?:[:： ]|是)",
+            "微信号?|威信号?|薇信号?|v信号?|加我?v(?:[:： ]|是)"
+            "|vx(?<![a-z]..)(?:号|(?=[:： 是]))|wx(?<![a-z]..)(?:号|(?=[:： 是]))",
             rf"(?!(?:{_NO_HANDLE})(?:s|es|ed|ing|er|os|pay|app)?(?![a-z]))[a-z]{{6,20}}",
         ),
         (
             DEVICE,
-            "设备 序列号 机身 imei mac sn s/n",
             r"设备|序列号|机身|imei|mac|sn(?<![a-z]..)|s/n(?<![a-z]...)",
             r"(?=[a-z:\-]{0,40}[0-9])[a-z0-9][a-z0-9:\-]{6,40}",
         ),
         (
             ACCOUNT,
-            "账号 帐号 账户 帐户 用户 会员 qq user uid account",
             r"账号|帐号|账户|帐户|用户名?|会员号?|qq(?<![a-z]..)|user(?<![a-z]....)|uid(?<![a-z]...)|account(?<![a-z].{7})",
             r"(?=[a-z_.\-]{0,40}[0-9])[a-z0-9][a-z0-9_.\-]{5,40}",
         ),
         (
             ORDER,
-            "订单 定单 单号 运单 快递 工单 流水 票号 取件码",
             r"订单|定单|单号|运单|快递单?|工单|流水号?|票号|取件码",
             r"(?=[a-z\-]{0,40}[0-9])[a-z0-9][a-z0-9\-]{5,40}",
         ),
@@ -170,10 +162,9 @@ def cued_handles(text: str) -> Iterator[Span]:
     lower = text.lower()
     if len(lower) != len(text):
         lower = text  # a capital that becomes two characters would shift every place
-    for token, words, pattern in _CUED:
-        if any(word in lower for word in words):
-            for found in pattern.finditer(lower):
-                yield (*found.span("value"), token)
+    for token, pattern in _CUED:
+        for found in pattern.finditer(lower):
+            yield (*found.span("value"), token)
 
 
 def mixed_words(text: str) -> Iterator[Span]:

@@ -52,8 +52,20 @@ _SPOKEN_OF = re.compile(
     rf"(?:客户|用户|顾客|会员|业主|车主|机主|租户|本人|经理|师傅|我是|找|替|帮|由|跟|叫|转)(?P<name>{FULL_NAME})"
     rf"|(?<![{HAN}])(?P<owner>{FULL_NAME})(?=的|说|要|想|来电|投诉|反映|反馈|咨询|报修|女儿|妈|爸|家)"
 )
-_GATE = re.compile(r"叫|姓|名字|[件货系签收机户车主卡住请保]人|户[名主]|[机车]主|乘客|先生|女士|小姐|同学")
 _TITLES = ("先生", "女士", "小姐", "同学")
+_CUES = (
+    "叫",
+    "姓",
+    "名字",
+    "户名",
+    "户主",
+    "机主",
+    "车主",
+    "乘客",
+    *(f"{role}人" for role in "件货系签收机户车主卡住请保"),
+)
+# Every alternative begins with a letter, so that the search runs from one possible first letter to the next.
+_GATE = re.compile("|".join((*_TITLES, *_CUES)))
 _RULES = (_SELF, _FIELD, _FIELD_BARE, _SURNAME)
 
 

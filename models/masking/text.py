@@ -143,7 +143,7 @@ def _apply(text: str, places: list[Place] | None, turn: bool) -> str:
         if masked == text:
             break
         if len(masked) > _KEPT_CHARS and masked.count("〔") > _MANY_IDENTIFIERS:
-            masked = masked[: masked.rfind("〔", 0, _KEPT_CHARS)]
+            masked = masked[: masked.rfind("〔", 0, _KEPT_CHARS)].rstrip()
             if places is not None:
                 del places[len(masked) :]
         text = masked
