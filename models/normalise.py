@@ -34,6 +34,11 @@ _HONORIFIC, _HONORIFIC_WORD = "\ufdfa", "\u0635"
 # Digits of other scripts, and digits in black or double circles, which NFKC leaves alone.
 _FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
 _CIRCLED_DIGIT = re.compile(r"[\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792]")
+_BASIC = 0x10000
+_BEYOND_BASIC = "\U00010000-\U0001efff\U0001f100-\U0001f2ff\U0001fbf0-\U0001fbf9\U0002f800-\U0002fa1f"
+"""Beyond the basic plane, where NFKC changes anything."""
+_LONG = 200
+"""From this length on it pays to look characters up in tables."""
 _PLANES = 0x20000
 """Beyond these code points there is neither a digit nor a combining mark."""
 _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
@@ -73,6 +78,10 @@ class _Script(NamedTuple):
     """Any character that needs work, of whatever kind."""
     foreign: re.Pattern[str]
     """Any character that is neither ASCII nor kept punctuation nor common Chinese: NFKC may change it."""
+    single: Codes
+    """Per code point what NFKC makes of it, where that is one character that can join none before it; else itself."""
+    joined: re.Pattern[str]
+    """The stretches that must be given to NFKC whole, once the single characters are done."""
     traditional: re.Pattern[str]
     simplified: Codes
     """Per code point the one that takes its place."""
@@ -113,8 +122,46 @@ def _script() -> _Script:
     for each in _FOREIGN_DIGIT.findall(every) + _CIRCLED_DIGIT.findall(every):
         digits[ord(each)] = ord(str(unicodedata.digit(each)))
     marks = np.frombuffer(bytes(map(unicodedata.combining, every)), np.uint8) != 0
-    foreign = re.compile(f"[^\x00-\x7f{KEPT_PUNCTUATION}\u3400-\u4dbf\u4e00-\u9fff]")
-    return _Script(dirty, foreign, re.compile(f"[{''.join(map(chr, simplified))}]"), table, digits, marks, converter)
+    foreign = re.compile(f"[^\x00-\x7f\ufffd{KEPT_PUNCTUATION}\u3400-\u4dbf\u4e00-\u9fff]")
+    single, joined = _nfkc_parts()
+    return _Script(
+        dirty,
+        foreign,
+        single,
+        joined,
+        re.compile(f"[{''.join(map(chr, simplified))}]"),
+        table,
+        digits,
+        marks,
+        converter,
+    )
+
+
+def _nfkc_parts() -> tuple[Codes, re.Pattern[str]]:
+    """Tell the characters that NFKC looks at one by one from those that it may join with their neighbours."""
+    single = np.arange(_BASIC, dtype=np.uint32)
+    seconds = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}
+    for code in range(_BASIC):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            seconds.add(int(parts[1], 16))
+    joining: list[str] = []
+    for code in (*range(0x80, 0xD800), *range(0xE000, _BASIC)):
+        character = chr(code)
+        if character in KEPT_PUNCTUATION:
+            continue
+        normal = unicodedata.normalize("NFKC", character)
+        if (
+            len(normal) != 1
+            or unicodedata.combining(normal)
+            or unicodedata.combining(character)
+            or ({code, ord(normal)} & seconds)
+        ):
+            joining.append(re.escape(character))
+        else:
+            single[code] = ord(normal)
+    several = "".join(joining) + _BEYOND_BASIC
+    return single, re.compile(f"(?:[^{KEPT_PUNCTUATION}{several}]?[{several}]++)++")
 
 
 def _simplify(text: str) -> str:
@@ -260,7 +307,12 @@ def _normalise(text: str, at: list[Place] | None) -> str:
         if _HONORIFIC in text:
             text = text.replace(_HONORIFIC, _HONORIFIC_WORD)
         if script.foreign.search(text) is not None:
-            text = _OUTSIDE_KEPT.sub(_nfkc, text) if at is None else _nfkc_traced(text, at)
+            if at is not None:
+                text = _nfkc_traced(text, at)
+            elif len(text) < _LONG:
+                text = _OUTSIDE_KEPT.sub(_nfkc, text)
+            else:
+                text = script.joined.sub(_nfkc, _exchanged(text, script.single))
             if len(text) > MAX_TEXT_CHARS:
                 text = text[:MAX_TEXT_CHARS]
                 if at is not None:

@@ -21,7 +21,7 @@ _REGION_GATE = re.compile(r"路|街|[镇乡村]|大道|小区|花园")
 _REGION_HEAD = re.compile("[省市治]")
 _REGION_NAME = re.compile(rf"[{HAN}]{{2}}")
 _LEFT = 28
-_MANY_PARTS = 500
+_MANY_PARTS, _MANY_REGIONS = 150, 500
 """More parts of addresses than any person writes: every stretch that holds one goes whole, unread."""
 _STRETCH = re.compile(rf"[{HAN}0-9A-Za-z\-]++")
 _STOP = re.compile(r"在|到|是|给|的|了|吗|寄|送|住|从|去|我|你|[改换]成|地址|为|帮|请|[^\u4e00-\u9fff0-9A-Za-z\-]")
@@ -66,7 +66,7 @@ def addresses(text: str) -> list[Span]:
                 spans.append((_left_of(text, found, done), found.end(), ADDRESS))
                 done = found.end()
     if _REGION_GATE.search(text) is not None:
-        if len(text) > _MANY_PARTS and len(_REGION_HEAD.findall(text)) > _MANY_PARTS:
+        if len(text) > _MANY_REGIONS and len(_REGION_HEAD.findall(text)) > _MANY_REGIONS:
             return _stretches(text, _REGION_GATE)
         done = 0
         for found in _REGION.finditer(text):

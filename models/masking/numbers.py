@@ -23,7 +23,7 @@ _SIGN = (
 _SAYING = "[呃啊嗯哦喂诶额哎唉对得杠是再哈呢好转]|然后|那个|这个|就是说|就是|后面|接着|横杠|空格|你好|您好|是吧|分机"
 GAP = rf"{_SIGN}{{0,5}}(?:(?:{_SAYING}){_SIGN}{{0,3}}){{0,3}}"
 # As many digits as hang together, few or many: to ask for seven would try again from each digit of a shorter number.
-_TOGETHER = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{2}}(?:{GAP}[{DIGIT}]++)*+")
+_TOGETHER = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{3}}(?:{GAP}[{DIGIT}]++)*+")
 _SEVEN = re.compile(rf"[{DIGIT}](?:{GAP}[{DIGIT}]){{6}}")
 _CHECK = re.compile(rf"{GAP}(?:[xX叉](?![A-Za-z0-9])|艾克斯)")
 _LETTERS_BEFORE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,3}[-_]?$")
