@@ -57,12 +57,17 @@ _BETWEEN = re.compile(
 _LONGEST_BETWEEN = 8
 # What may stand between a double negation and the word that it affirms: 不得不说味道真不错.
 _DOUBLED = re.compile(r"(?:说|承认|讲)?[^，。！？；,.!?;\s]{0,4}")
-_RHETORICAL = re.compile(r"(?:难道|岂|这[个就]?|你们|还)$")
+_JUDGEMENTS = frozenset(("失望", "后悔", "遗憾", "郁闷", "差劲", "无聊", "讨厌"))
+"""Complaints whose denial is praise; who says that nothing broke praises little."""
+_EMPHATIC = re.compile(r"一点|从[来不没未]")
 _ASKS = re.compile(r"[人我钱的了]{0,2}(?:吗|么|嘛|是什么)")
 _QUOTED = re.compile('[“"「『‘]([^“”"「」『』‘’]{1,4})[”"」』’]')
+# What comes again after thanks is a fault, unless it is a request, a visit, or 又快又好.
 _AGAIN = re.compile(
-    r"(?:又|再次|第[二三四五六七八九十几2-9]次)(?!麻烦|打扰|来了?$|来问|问|想|要|辛苦|帮|是|买|下单|学|长|见|收到|可以|能)"
-    r"|(?:还是|依然|仍然?|还|依旧)[^，。！？；,.!?;\s]{0,4}(?:没|不|坏|错|花|卡|慢)(?!错|麻烦|客气|用谢|打扰|懂|明白|会用)"
+    r"(?:(?<!又.)又|再次|第[二三四五六七八九十几2-9]次)(?!麻烦|打扰|来了?$|来问|问|想|要|辛苦|帮|是|买|下单|光临|入住|购买|合作|谢|感谢"
+    r"|收到|可以|能|[^，。！？；]又)"
+    r"|(?:还是|依然|仍然?|还|依旧)[^，。！？；,.!?;\s]{0,4}"
+    r"(?:没|坏|(?<!不)错|花|卡|慢|不(?!错|麻烦|客气|用谢|打扰|懂|明白|会用))"
 )
 _CODE = re.compile(
     r"(?<![A-Za-z0-9\-])(?:[Ee][Rr][Rr]?[-_ ]?[0-9]{1,5}|[EWFewf][0-9]{2,5})(?![A-Za-z0-9])"
@@ -279,11 +284,11 @@ class Lexicon:
         positive = negative = thanks = turned = 0
         negated_at = degree_at = doubled_at = -10
         degree = 1.0
-        sarcasm = False
+        sarcasm = emphatic = praised = False
         thanked_at = -1
         for start, end, kind in words:
             if kind == "negators":
-                negated_at = end
+                negated_at, emphatic = end, _EMPHATIC.match(text, start) is not None
             elif kind == "doubles":
                 doubled_at = end
             elif kind == "weak":
@@ -309,16 +314,22 @@ class Lexicon:
                 elif _negated(text, negated_at, start):
                     if sign > 0:
                         sign *= -0.8
-                    elif not _asserted(text, negated_at, end):
+                    elif (text[start] == "不" or text[start:end] in _JUDGEMENTS or emphatic) and (
+                        _BETWEEN.fullmatch(text, negated_at, start) is not None and _ASKS.match(text, end) is None
+                    ):
                         sign *= -0.8
                         turned += 1
+                    else:
+                        sign *= -0.4
                 if start - degree_at <= 1:
                     sign *= degree
                 score += sign
                 positive += sign > 0
+                praised |= kind == "positive" and sign > 0
                 negative += sign < 0
         short = len(text) <= _SARCASM_CHARS
-        if thanks and not negative and short and (self.terms(text) or _AGAIN.search(text, thanked_at) is not None):
+        again = not praised and thanks and _AGAIN.search(text, thanked_at) is not None
+        if thanks and not negative and short and (again or self.terms(text)):
             negative, score = 1, score - 1.0
         if short and ("“" in text or '"' in text or "「" in text) and self._scare_quoted(text):
             sarcasm, negative, turned = True, negative + 1, turned + 1
@@ -349,14 +360,6 @@ def _negated(text: str, negated_at: int, start: int) -> bool:
     if start - negated_at <= 2 and _CLAUSE_END.search(text, negated_at, start) is None:
         return True
     return start - negated_at <= _LONGEST_BETWEEN and _BETWEEN.fullmatch(text, negated_at, start) is not None
-
-
-def _asserted(text: str, negated_at: int, end: int) -> bool:
-    """Return whether a negation before a complaint is a question that expects yes: 这不是骗人吗."""
-    return (
-        _ASKS.match(text, end) is not None
-        or _RHETORICAL.search(text[max(0, negated_at - 5) : negated_at - 1]) is not None
-    )
 
 
 def _would(text: str, start: int, end: int) -> bool:

@@ -41,6 +41,9 @@ class SentimentModel:
         feelings = self._lexicon.feelings(texts)
         faces = [_faces(text) for text in texts]
         words = np.array([feeling.positive + feeling.negative for feeling in feelings]) + np.abs(faces)
+        # The layer knows no order of words: of what is turned, it says the opposite.
+        turned = np.array([feeling.turned for feeling in feelings])
+        logits *= (1.0 - np.minimum(turned / np.maximum(words, 1.0), 1.0))[:, None]
         rule = _LEXICON_LOGIT * (np.array([feeling.score for feeling in feelings]) + faces) / np.sqrt(1 + words)
         silent = words == 0
         logits[:, self._positive] += rule / 2
