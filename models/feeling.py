@@ -66,20 +66,12 @@ def feeling_tokens(text: str) -> tuple[str, ...]:
     return tuple([_TOKEN[face] for face in _FACE.findall(text) if face in _TOKEN])
 
 
-def _token(match: re.Match[str]) -> str:
-    return _TOKEN.get(match.group(), match.group())
-
-
 def heard(text: str) -> str:
-    """Return a normalised text as the classifiers are to see it; what people are shown stays as it is.
+    """Return a normalised text without the words of hesitation that speech recognition writes down.
 
-    Emoji and emotes become tokens of feeling, words of hesitation that speech recognition writes down go.
+    Topic, sentiment, terms and keywords are read from it; what people are shown stays as it is.
 
     >>> heard("嗯，那个，门锁就是说离线了😡")
-    '门锁离线了〔怒〕'
+    '门锁离线了😡'
     """
-    if _MAY_FEEL.search(text) is not None:
-        text = _FACE.sub(_token, text)
-    if _MAY_HESITATE.search(text) is not None:
-        text = _HESITATION.sub("", text)
-    return text
+    return text if _MAY_HESITATE.search(text) is None else _HESITATION.sub("", text)

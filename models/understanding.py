@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from models.classifier import Classifier
 from models.features import feature_matrix
+from models.feeling import heard
 from models.identity import Pseudonyms
 from models.lexicon import Lexicon, shipped_lexicon
 from models.linear import load_seed
@@ -147,7 +148,7 @@ class Understanding:
                 readings[text] = known
         if not fresh:
             return readings
-        told = [_beginning_and_end(text) for text in fresh]
+        told = [heard(_beginning_and_end(text)) for text in fresh]
         tokens = [self._tokeniser.content(self._tokeniser.words(text)) for text in told]
         matrix = feature_matrix(told, tokens, self._bits)
         topics = self._topic.label(told, matrix)

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from models.features import feature_matrix
+from models.feeling import heard
 from models.lexicon import shipped_lexicon
 from models.linear import load_seed
 from models.masking import mask_normalised
@@ -80,13 +81,14 @@ class Reading:
         ticks.append(time.process_time())
         masked = [mask_normalised(text) for text in normal]
         ticks.append(time.process_time())
-        tokens = [self._tokeniser.content(self._tokeniser.words(text)) for text in masked]
+        told = [heard(text) for text in masked]
+        tokens = [self._tokeniser.content(self._tokeniser.words(text)) for text in told]
         ticks.append(time.process_time())
-        matrix = feature_matrix(masked, tokens, self._bits)
+        matrix = feature_matrix(told, tokens, self._bits)
         ticks.append(time.process_time())
-        topics = self._topic.label(masked, matrix)
+        topics = self._topic.label(told, matrix)
         ticks.append(time.process_time())
-        sentiments = self._sentiment.label(masked, matrix)
+        sentiments = self._sentiment.label(told, matrix)
         ticks.append(time.process_time())
         for step, began, ended in zip(STEPS, ticks, ticks[1:], strict=False):
             self.seconds[step] += ended - began
