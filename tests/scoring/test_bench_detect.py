@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from qianshao.app.bench_detect import (
     daily_rows,
     hourly_rows,
     load_runs,
+    rises,
     rows_table,
     state_bytes,
 )
+from qianshao.app.count_grid import BINS
 from qianshao.app.detection_power import daily_power
 from qianshao.app.simulated_counts import DailyRuns, hourly_incidents, noufaily
 from qianshao.errors import InputError
@@ -30,6 +33,20 @@ def few() -> DailyRuns:
     return runs._replace(counts=runs.counts[[1, 9]], outbreak=runs.outbreak[[1, 9]], five_day=runs.five_day[[1, 9]])
 
 
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand bins one after the other take a while: here a count is its own score."""
+
+    def counts_themselves(
+        counts: np.ndarray, bin_ms: int, holiday: np.ndarray | None, tell: Callable[[float, str], None]
+    ) -> np.ndarray:
+        tell(1.0, "")
+        return counts.astype(np.float32)
+
+    monkeypatch.setattr(bench_detect, "rises", counts_themselves)
+
+
+@pytest.mark.usefixtures("cheap")
 def test_every_detector_is_judged_on_the_same_days_and_hours(few: DailyRuns) -> None:
     shares: list[float] = []
     daily = daily_rows(few, lambda part, note: shares.append(part))
@@ -71,10 +88,19 @@ def test_an_archive_without_its_arrays_is_refused(few: DailyRuns, tmp_path: Path
         load_runs(tmp_path / "runs.npz")
 
 
+def test_our_score_rises_with_the_burst_and_not_with_the_gap() -> None:
+    counts = np.random.default_rng(2).poisson(10.0, (2, 70))
+    counts[0, 69], counts[1, 69] = 60, 0
+    score = rises(counts, BINS["1d"], None, lambda part, note: None)
+    assert score[0].argmax() == 69
+    assert score[1, 69] == 0
+
+
 def test_the_bytes_of_a_state_are_those_of_its_arrays() -> None:
     assert state_bytes({"a": np.zeros(10), "b": [b"12345", "xy", 7], "c": {"d": 1.5}}) == 80 + 5 + 2 + 8 + 8
 
 
+@pytest.mark.usefixtures("cheap")
 def test_the_figures_are_the_ones_that_others_script_against(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_detect, "tick_cost", lambda: bench_detect.Tick(0.1, 0.05, 512.0, 900.0))
     monkeypatch.setattr(bench_detect, "noufaily", lambda seed, runs: noufaily(seed, 1))
