@@ -271,7 +271,7 @@ class Lexicon:
         return ""
 
     def feelings(self, texts: Sequence[str]) -> list[Feeling]:
-        """Weigh words of feeling: negation turns, degree weights, thanks beside a complaint is sarcasm.
+        """Weigh words of feeling: negation turns, twice turns back, degree weights, thanks beside a complaint is sarcasm.
 
         >>> happy, ironic = Lexicon().feelings(["谢谢，味道很好", "谢谢啊，又坏了"])
         >>> happy.score > 0 > ironic.score, ironic.sarcasm
@@ -288,7 +288,10 @@ class Lexicon:
         thanked_at = -1
         for start, end, kind in words:
             if kind == "negators":
-                negated_at, emphatic = end, _EMPHATIC.match(text, start) is not None
+                if text[start] == "不" and _turns(text, negated_at, start):
+                    negated_at, doubled_at = -10, end
+                else:
+                    negated_at, emphatic = end, _EMPHATIC.match(text, start) is not None
             elif kind == "doubles":
                 doubled_at = end
             elif kind == "weak":
@@ -309,13 +312,13 @@ class Lexicon:
                 if kind in ("praise", "mockery"):
                     turned += 1
                     sarcasm |= kind == "mockery"
-                elif _DOUBLED.fullmatch(text, doubled_at, start) if doubled_at >= 0 else False:
+                elif doubled_at >= 0 and _DOUBLED.fullmatch(text, doubled_at, start) is not None:
                     turned += sign > 0
                 elif _negated(text, negated_at, start):
                     if sign > 0:
                         sign *= -0.8
                     elif (text[start] == "不" or text[start:end] in _JUDGEMENTS or emphatic) and (
-                        _BETWEEN.fullmatch(text, negated_at, start) is not None and _ASKS.match(text, end) is None
+                        _turns(text, negated_at, start) and _ASKS.match(text, end) is None
                     ):
                         sign *= -0.8
                         turned += 1
@@ -353,13 +356,19 @@ def _denied(text: str, start: int) -> bool:
     return start > 0 and _DENIED.search(text[max(0, start - 8) : start]) is not None
 
 
+def _turns(text: str, negated_at: int, start: int) -> bool:
+    """Return whether nothing but particles stand between a negation that ends at one place and a word at another."""
+    return (
+        negated_at >= 0
+        and start - negated_at <= _LONGEST_BETWEEN
+        and _BETWEEN.fullmatch(text, negated_at, start) is not None
+    )
+
+
 def _negated(text: str, negated_at: int, start: int) -> bool:
-    """Return whether a negation that ends at one place turns the word at another."""
-    if negated_at < 0:
-        return False
-    if start - negated_at <= 2 and _CLAUSE_END.search(text, negated_at, start) is None:
-        return True
-    return start - negated_at <= _LONGEST_BETWEEN and _BETWEEN.fullmatch(text, negated_at, start) is not None
+    """Return whether a negation that ends at one place says the opposite of the word at another."""
+    near = negated_at >= 0 and start - negated_at <= 2
+    return (near and _CLAUSE_END.search(text, negated_at, start) is None) or _turns(text, negated_at, start)
 
 
 def _would(text: str, start: int, end: int) -> bool:

@@ -24,10 +24,11 @@ _FACE_WEIGHT = 1.0
 class SentimentModel:
     """Sentiment of each text of a batch.
 
-    The sum of a rule (words of feeling, turned by negation, weighted by degree; thanks beside a complaint counts as a
-    complaint; emoji and emotes weigh as words) and of a linear layer fitted on texts that the project wrote itself, as
-    logits. Texts without a word of feeling stay near 0. It fails on irony without thanks and on feeling told through
-    facts alone.
+    The sum of a rule (words of feeling, turned by negation, weighted by degree; thanks beside a complaint and praise in
+    quotation marks count as complaints; emoji and emotes weigh as words) and of a linear layer fitted on texts that the
+    project wrote itself, as logits. The layer is heard less the more of the feeling is turned, as in 没有不满意. Texts
+    without a word of feeling stay near 0. It fails on irony without such a mark, on idioms that the taxonomy does not
+    know, and on feeling told through facts alone.
     """
 
     def __init__(self, lexicon: Lexicon, layer: Linear) -> None:
