@@ -1,0 +1,121 @@
+"""What a score means: how often a series, and all series together, have passed it by chance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.series_rows import Floats, SeriesRows
+
+_LN10 = np.float32(math.log(10))
+
+
+class OwnTail:
+    """Calibrates scores by each series' own tail: its rate of exceedances, and their mean excess.
+
+    Above the bulk, the excess over a level is exponential (a generalised Pareto distribution of shape zero, as in
+    streaming peaks over threshold). Both numbers lean on those of all series together. Series with less than a count a
+    bin have too few scores to speak of a tail: they keep more of the score of the model, the fewer they count.
+
+    Source: Siffer, Fouque, Termier, Largouët, KDD 2017.
+    """
+
+    LEVEL = np.float32(0.7)
+    """In −log10; about one bin in ten exceeds it."""
+    LOOKS, EXCEEDANCES = np.float32(100.0), np.float32(20.0)
+    """How much all series together are worth against a series' own."""
+    _MOST = np.float32(20.0)
+    """An excess in nats counts as no more than this."""
+
+    def __init__(self, memory: float) -> None:
+        self.rows = SeriesRows([0.0, 0.0, 0.0])
+        """Looks, exceedances, sum of their excesses in nats."""
+        self._keep = np.float32(1 - 1 / memory)
+        self.common_rate, self.common_excess = 0.1, 1.0
+
+    def calibrated(self, score: Floats, mean: Floats) -> Floats:
+        """Return −log10 of how often the series passes `score`; `mean` is what is expected of the bin."""
+        looks, hits, excess = self.rows.live
+        rate = (hits + self.LOOKS * np.float32(self.common_rate)) / (looks + self.LOOKS)
+        scale = (excess + self.EXCEEDANCES * np.float32(self.common_excess)) / (hits + self.EXCEEDANCES)
+        base = -np.log10(rate)
+        own = np.where(score > self.LEVEL, base + (score - self.LEVEL) / scale, score * (base / self.LEVEL))
+        trust = np.minimum(mean, 1)
+        return np.asarray(trust * own + (1 - trust) * score)
+
+    def update(self, score: Floats, mean: Floats, usable: NDArray[np.bool_]) -> None:
+        """Learn the scores of one closed bin."""
+        looks, hits, excess = self.rows.live
+        active = usable & (mean >= 0.5)
+        hit = active & (score > self.LEVEL)
+        self.rows.live[:] *= np.where(active, self._keep, np.float32(1))
+        looks += active
+        hits += hit
+        excess += hit * np.minimum((score - self.LEVEL) * _LN10, self._MOST)
+        everything = self.rows.live.sum(axis=1, dtype=np.float64)
+        self.common_rate = (everything[1] + 100) / (everything[0] + 1000)
+        self.common_excess = (everything[2] + 100) / (everything[1] + 100)
+
+
+class PooledTail:
+    """The tail of all series together: the score that is passed as often as a budget allows.
+
+    Exceedances are counted down to a rate of `DEEPEST`; below, where incidents themselves are what exceeds, the straight
+    line of log rate over score goes on with its slope. Of a spell of exceeding bins only the first counts, as an alarm
+    that lasts is one alarm.
+
+    When it fails: when incidents are so frequent that they are the tail.
+    """
+
+    STEP, LEVELS = 0.05, 320
+    DEEPEST, SHALLOW = 1e-4, 10**-2.5
+    PRIOR_LOOKS = 3000.0
+
+    def __init__(self, memory: float) -> None:
+        self._keep = 1 - 1 / memory
+        self.exceeding = np.zeros(self.LEVELS)
+        """Spells of bins that begin to exceed a score, by that score."""
+        self.looks = 0.0
+        self.last = SeriesRows([0.0])
+
+    def update(self, score: Floats, usable: NDArray[np.bool_]) -> None:
+        """Learn the scores of one closed bin."""
+        last = self.last.live[0]
+        rising = usable & (score > last)
+        self.exceeding *= self._keep
+        # Beginning to exceed every level between the last score and this one.
+        self.exceeding += self._counted(score[rising])
+        self.exceeding -= self._counted(last[rising])
+        self.looks = self.looks * self._keep + int(np.count_nonzero(usable))
+        last[:] = score
+
+    def score_at(self, rate: float) -> float:
+        """Return the score that is passed at a rate per series and bin."""
+        levels = np.arange(self.LEVELS) * self.STEP
+        looks = self.looks + self.PRIOR_LOOKS
+        above = np.cumsum(self.exceeding[::-1])[::-1] + self.PRIOR_LOOKS * 10.0**-levels
+        depth = np.maximum.accumulate(-np.log10(np.maximum(above, 1e-9) / looks))
+        deepest = -math.log10(max(self.DEEPEST, 30 / looks))
+        end = min(int(np.count_nonzero(depth <= deepest)), self.LEVELS - 1)
+        start = int(np.count_nonzero(depth <= deepest - 1.5))
+        slope = max((depth[end] - depth[start]) / max(levels[end] - levels[start], self.STEP), 0.2)
+        wanted = -math.log10(rate)
+        if wanted >= depth[end]:
+            return float(levels[end] + (wanted - depth[end]) / slope)
+        return float(np.interp(wanted, depth, levels))
+
+    def _counted(self, score: Floats) -> NDArray[np.int64]:
+        place = np.minimum(score / np.float32(self.STEP), self.LEVELS - 1).astype(np.int64)
+        return np.bincount(place, minlength=self.LEVELS)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what is not in rows."""
+        return {"exceeding": self.exceeding.tobytes(), "looks": self.looks}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `snapshot` returned."""
+        self.exceeding = np.frombuffer(state["exceeding"]).copy()
+        self.looks = state["looks"]
