@@ -159,3 +159,10 @@ def test_twice_the_length_costs_not_much_more_than_twice_the_time(kind: str, und
 def test_a_hostile_text_does_not_hide_an_identifier_behind_it() -> None:
     for kind in ("characters", "digits and words", "words", "tricks"):
         assert "13800138000" not in normalise(mask(packed(PIECES[kind], 19_900) + "，我的电话13800138000"))
+
+
+def test_a_packed_end_does_not_take_the_beginning_away() -> None:
+    text = "门锁离线了怎么都打不开。" * 400 + packed(PIECES["mobiles"], 10_000)
+    masked = mask(text)
+    assert masked.startswith("门锁离线了怎么都打不开。" * 400)
+    assert mask_normalised(masked) == masked
