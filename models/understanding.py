@@ -36,9 +36,10 @@ from qianshao.event import Observation, RawEvent, is_customer, pseudonym_text
 
 _CACHE_LIMIT = 20_000
 _CACHED_CHARS = 100
-_READ_CHARS = 600
-"""Of a longer text the beginning and the end are read, half of this each; what people want stands there. Dangers are
-looked for everywhere."""
+_READ_WHOLE_CHARS = 2_000
+_READ_CHARS = 500
+"""Of a text that is too long to be read whole the beginning and the end are read, half of this each; what people want
+stands there. Dangers are looked for everywhere."""
 _SHOWN_CHARS = 500
 """A longer text is quoted in its normalised spelling: to carry masks back to the original costs ten times as much."""
 _SHORTEST_OWN = 2
@@ -248,7 +249,7 @@ class Understanding:
 
 def _beginning_and_end(text: str) -> str:
     half = _READ_CHARS // 2
-    return text if len(text) <= _READ_CHARS else f"{text[:half]} {text[-half:]}"
+    return text if len(text) <= _READ_WHOLE_CHARS else f"{text[:half]} {text[-half:]}"
 
 
 def _speaks_for_customer(event: RawEvent) -> bool:

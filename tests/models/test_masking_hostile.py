@@ -166,3 +166,21 @@ def test_a_packed_end_does_not_take_the_beginning_away() -> None:
     masked = mask(text)
     assert masked.startswith("门锁离线了怎么都打不开。" * 400)
     assert mask_normalised(masked) == masked
+
+
+def test_of_a_very_long_text_the_beginning_the_end_and_every_danger_are_read(understanding: Understanding) -> None:
+    middle = "，".join(["今天天气不错"] * 600)
+    [observation] = understanding.label(
+        [
+            RawEvent(
+                id="1",
+                kind="chat",
+                ts=0,
+                role="customer",
+                text=f"门锁离线了，{middle}，热水器冒烟了，{middle}，我要退款",
+            )
+        ]
+    )
+    assert "离线" in observation.terms
+    assert "退款" in observation.tokens
+    assert observation.danger == "人身安全"
