@@ -143,6 +143,25 @@ def test_what_is_said_after_a_correction_carries_the_corrected_type_and_topic() 
     assert (second.guess, second.guess_confidence) == ("卡住", 1.0)
 
 
+def test_a_ticket_finds_its_conversation_after_a_restart_and_no_other() -> None:
+    events = stream(8, 3)
+    for event in events:
+        if event.kind == "ticket":
+            event.ticket = 1_000 + event.conversation
+    learning = fresh()
+    learning.adapt(events)
+    resumed = fresh()
+    resumed.restore(learning.snapshot())
+    end = events[-1].ts
+    action = Action(id="x", action="relabel", at=end, by="王", ticket=1_002, topic="设备故障")
+    after = [
+        Observation(id=f"z{number}", kind="chat", ts=end + 2, conversation=number, role="customer", text="门锁打不开")
+        for number in (1, 2, 3)
+    ]
+    resumed.adapt(after, [(end + 1, action)])
+    assert [each.topic for each in after] == ["", "设备故障", ""]
+
+
 def test_corrected_topics_are_learnt_and_other_topics_stay() -> None:
     events = stream(5, 600)
     for event in events:
