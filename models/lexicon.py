@@ -271,7 +271,7 @@ class Lexicon:
         return ""
 
     def feelings(self, texts: Sequence[str]) -> list[Feeling]:
-        """Weigh words of feeling: negation turns, a second one turns back, degree weights, thanks for a fault are irony.
+        """Weigh words of feeling: negation turns, twice turns back, degree weights, thanks for a fault is irony.
 
         >>> happy, ironic = Lexicon().feelings(["谢谢，味道很好", "谢谢啊，又坏了"])
         >>> happy.score > 0 > ironic.score, ironic.sarcasm
