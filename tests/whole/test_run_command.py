@@ -151,6 +151,9 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     kafka = msgspec.structs.replace(kafka, **PATIENCE)
     until = live_until(replayed)
     config = configuration(tmp_path, kafka, grafana=grafana.url)
+    words = tmp_path / "words.txt"
+    words.write_text("云盾锁灵犀版\n", "utf-8")
+    config.write_text(f'{config.read_text("utf-8")}[models]\nvocabulary = "{words}"\n', "utf-8")
     produce(kafka, lines)
     incidents = decided(replayed, "incidents.jsonl", until)
     last = json.loads(incidents[-1])
@@ -161,7 +164,9 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         lambda change: (change["incident"], change["version"]) == (last["incident"], last["version"]), running
     )
 
-    # People decide: the first incident is theirs, the other was none. Time goes on with the next record.
+    # People decide: the first incident is theirs, the other was none, and there are new words. Time goes on with the
+    # next record.
+    words.write_text("云盾锁灵犀版\n月光门铃摩登版\n", "utf-8")
     first, other = (json.loads(line)["incident"] for line in (incidents[0], incidents[-1]))
     at = to_rfc3339(until, replayed.order.config.service.zone)
     zone = {"at": at, "by": "王班长"}
@@ -171,6 +176,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         {"id": "a-2", "action": "dismiss", "incident": other, "reason": "演练", **zone},
         {"id": "a-3", "action": "acknowledge", "incident": "nobody-knows-it", **zone},
         {"id": "a-4", "action": "shout", **zone},
+        {"id": "a-6", "action": "reload", **zone},
     ):
         people.produce(kafka.actions, json.dumps(action).encode())
     later = {"id": "later", "kind": "chat", "ts": replayed.watermark + 60_000, "channel": "app", "role": "customer"}
@@ -181,13 +187,14 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     assert (dismissed["incident"], dismissed["by"], dismissed["reason"]) == (other, "王班长", "by_person")
 
     status = running.get(running.address("live page at") + "api/status")
-    assert status["accounting"]["read"] == sum(1 for line in lines if line.strip()) + 5
+    assert status["accounting"]["read"] == sum(1 for line in lines if line.strip()) + 6
     shown = running.get(running.address("live page at") + f"api/incidents/{first}")
     assert shown["history"][-1]["status"] == "acknowledged"
     counted = running.get(running.address("read-only at") + "?query=SELECT+count()+AS+n+FROM+events+FORMAT+JSONEachRow")
     assert counted["n"] > 20_000
     assert running.end() == 0, running.said
     assert "state saved" in running.said
+    assert re.findall(r"vocabulary: version \w+, (\d) words", running.said) == ["1", "2"]
     opened = {json.loads(line)["incident"]: json.loads(line) for line in incidents if json.loads(line)["opened_at"]}
     shown_regions = regions(grafana)
     assert {name: start for name, (start, _) in shown_regions.items()} == {
@@ -230,6 +237,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         "a-2": ("applied", ""),
         "a-3": ("refused", "unknown_incident"),
         "a-5": ("applied", ""),
+        "a-6": ("recorded", ""),
     }
     assert reasons["unknown_action"] == 1
     proposed = {json.loads(line)["push"] for line in decided(replayed, "pushes.jsonl", until)}
