@@ -26,6 +26,7 @@ SPACINGS = (1e2, 1e3, 1e4, 1e5)
 _WARM_BINS = 8 * 168
 _NULL_BINS = 18 * 168
 _AFTER_BINS = 300
+_CALM_BINS = 24
 _MONDAY_MS = 4 * DAY_MS
 
 Tell = Callable[[float, str], None]
@@ -68,42 +69,42 @@ def lorden_bound(rate: float, factor: float, spacing: float) -> float:
 def delays(rate: float, factors: Sequence[float], tell: Tell = lambda fraction, note: None) -> list[Delay]:
     """Measure mean delays after a known step, at thresholds with known spacing of false alarms.
 
-    A thousand series learn eight weeks of hours; eighteen quiet weeks give the threshold of each spacing; then the rate
-    steps. A series that is not seen within 300 bins counts as seen then.
+    For each spacing a bank with the budget that belongs to it learns a thousand series over eight weeks of hours;
+    eighteen quiet weeks give the threshold with exactly this spacing; then, from the end of the eight weeks, the rate
+    steps. As delays are defined, only series count that did not alarm by chance before: here, in the last day. A series
+    that is not seen within 300 bins counts as seen then.
     """
-    settings = CountSettings(bin_ms=HOUR_MS, maximum_series=SERIES)
-    bank = CountBank(settings)
-    bank.ensure(SERIES)
     quiet = known_step(SEED, SERIES, rate=rate, factor=1.0, before=_WARM_BINS, after=_NULL_BINS)
-    learnt: dict[str, object] = {}
-    null = np.empty((SERIES, _NULL_BINS), np.float32)
-    for place in range(quiet.shape[1]):
-        if place == _WARM_BINS:
-            learnt = bank.snapshot()
-        score = _rise(bank, quiet[:, place], place)
-        if place >= _WARM_BINS:
-            null[:, place - _WARM_BINS] = score
-        tell(0.8 * place / quiet.shape[1], f"{rate:g}")
-    everywhere = np.ones(null.shape, np.bool_)
-    thresholds = [lowest_threshold(null, everywhere, null.size / spacing) for spacing in SPACINGS]
     found: list[Delay] = []
-    for number, factor in enumerate(factors):
-        counts = known_step(SEED + 1, SERIES, rate=rate, factor=factor, before=0, after=_AFTER_BINS)
-        changed = CountBank(settings)
-        changed.ensure(SERIES)
-        changed.restore(learnt)
-        seen = np.stack([_rise(changed, counts[:, place], _WARM_BINS + place) for place in range(_AFTER_BINS)], axis=1)
-        for spacing, threshold in zip(SPACINGS, thresholds, strict=True):
-            alarm = seen > threshold
+    for done, spacing in enumerate(SPACINGS):
+        budget = SERIES * DAY_MS / HOUR_MS / spacing
+        settings = CountSettings(bin_ms=HOUR_MS, maximum_series=SERIES, false_alarms_per_day=budget)
+        bank = CountBank(settings)
+        bank.ensure(SERIES)
+        before = _rises(bank, quiet[:, :_WARM_BINS], 0)[:, -_CALM_BINS:]
+        learnt = bank.snapshot()
+        null = _rises(bank, quiet[:, _WARM_BINS:], _WARM_BINS)
+        threshold = lowest_threshold(null, np.ones(null.shape, np.bool_), null.size / spacing)
+        calm = before.max(axis=1) <= threshold
+        for factor in factors:
+            bank = CountBank(settings)
+            bank.ensure(SERIES)
+            bank.restore(learnt)
+            counts = known_step(SEED + 1, SERIES, rate=rate, factor=factor, before=0, after=_AFTER_BINS)
+            alarm = _rises(bank, counts, _WARM_BINS)[calm] > threshold
             first = np.where(alarm.any(axis=1), alarm.argmax(axis=1) + 1, _AFTER_BINS)
             found.append(Delay(rate, factor, spacing, float(first.mean()), lorden_bound(rate, factor, spacing)))
-        tell(0.8 + 0.2 * (number + 1) / len(factors), f"{rate:g}")
+        tell((done + 1) / len(SPACINGS), f"{rate:g}")
     return found
 
 
-def _rise(bank: CountBank, counts: NDArray[np.int32], place: int) -> NDArray[np.float32]:
-    scored = bank.update(counts, _MONDAY_MS + place * HOUR_MS)
-    return np.where(scored.direction > 0, scored.score, np.float32(0))
+def _rises(bank: CountBank, counts: NDArray[np.int32], first: int) -> NDArray[np.float32]:
+    """Return the scores of the bins from `first` on, (series, bin); 0 for less than expected."""
+    score = np.empty(counts.shape, np.float32)
+    for place in range(counts.shape[1]):
+        scored = bank.update(counts[:, place], _MONDAY_MS + (first + place) * HOUR_MS)
+        score[:, place] = np.where(scored.direction > 0, scored.score, 0)
+    return score
 
 
 def delay_table(found: Sequence[Delay]) -> str:

@@ -22,16 +22,17 @@ def test_the_bound_is_the_spacing_in_nats_over_the_information_of_a_bin() -> Non
 
 def test_delays_fall_with_the_step_and_grow_with_the_spacing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delay_bound, "SERIES", 40)
-    monkeypatch.setattr(delay_bound, "SPACINGS", (10.0, 100.0))
+    monkeypatch.setattr(delay_bound, "SPACINGS", (30.0, 300.0))
+    monkeypatch.setattr(delay_bound, "_CALM_BINS", 3)
     monkeypatch.setattr(delay_bound, "_WARM_BINS", 3 * 168)
     monkeypatch.setattr(delay_bound, "_NULL_BINS", 168)
     monkeypatch.setattr(delay_bound, "_AFTER_BINS", 20)
     found = {(each.factor, each.spacing): each for each in delays(5.0, (2.0, 8.0))}
-    assert set(found) == {(2.0, 10.0), (2.0, 100.0), (8.0, 10.0), (8.0, 100.0)}
-    for spacing in (10.0, 100.0):
+    assert set(found) == {(2.0, 30.0), (2.0, 300.0), (8.0, 30.0), (8.0, 300.0)}
+    for spacing in (30.0, 300.0):
         assert 1 <= found[8.0, spacing].bins <= found[2.0, spacing].bins <= 20
     for factor in (2.0, 8.0):
-        assert found[factor, 10.0].bins <= found[factor, 100.0].bins
+        assert found[factor, 30.0].bins <= found[factor, 300.0].bins
 
 
 def test_the_table_and_the_picture_hold_every_measurement() -> None:
