@@ -52,7 +52,7 @@ def test_hesitation_goes_and_words_stay(text: str, view: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(st.sampled_from("嗯呃那个就是说，。😡👍[怒]门锁离线然后"), max_size=30))
+@given(st.text(st.sampled_from("嗯呃那个就是说，。😡👍门锁离线然后"), max_size=30))
 def test_hearing_adds_nothing_and_keeps_every_face(text: str) -> None:
     rest = iter(text)
     assert all(character in rest for character in heard(text))
