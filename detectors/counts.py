@@ -34,6 +34,7 @@ DENOMINATORS = ("contacts", "tickets", "devices")
 DENOMINATOR_OF = {
     "topic": "contacts",
     "term": "contacts",
+    "theme": "contacts",
     "negative": "contacts",
     "danger": "contacts",
     "ticket_type": "tickets",

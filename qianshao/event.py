@@ -66,6 +66,9 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     region: str | None = None
     dims: dict[str, str] = {}
     customer: int = 0
+    """The person, as far as that is known by then: One-ID puts one number for all identifiers of one person."""
+    identifiers: dict[int, str] = {}
+    """Pseudonyms of the customer's identifiers with their kinds, the preferred first; empty once One-ID has read it."""
     device: int = 0
     conversation: int = 0
     ticket: int = 0
@@ -90,6 +93,10 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     """Ticket type that this customer's conversation would be given, as agents' labels taught; '' where it is not sure
     enough, and for everything but customers' words."""
     guess_confidence: float = 0.0
+    theme: str = ""
+    """The fault that is meant, finer than the topic and learnt from agents' tickets: the text of a typical ticket; ''
+    where it is not known."""
+    theme_confidence: float = 0.0
     type: str = ""
     status: str = ""
     level: str = ""
