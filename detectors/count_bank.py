@@ -19,7 +19,7 @@ from qianshao.errors import StoreError
 
 VERSION = 1
 DAILY_SHIFTS = ((Shift(1.0, 0.8), Shift(2.0, 0.8)), (Shift(-2.0, 0.8),))
-SHORT_SHIFTS = ((Shift(1.0, 0.95), Shift(2.0, 0.8)), (Shift(-1.0, 0.95),))
+SHORT_SHIFTS = ((Shift(1.0, 0.95),), (Shift(-1.0, 0.95),))
 """Alternatives looked for, rises and drops, in bins of a day and in shorter ones."""
 _LOG10_E = np.float32(math.log10(math.e))
 
@@ -54,10 +54,11 @@ class _Side:
     def __init__(self, shifts: Sequence[Shift], memory: float) -> None:
         self.scan = ShiftScan(shifts)
         self.own = OwnTail(memory)
+        self.pooled = PooledTail(memory)
         self._up = shifts[0].deviations > 0
 
     def rows(self, name: str) -> dict[str, SeriesRows]:
-        return {f"{name}.scan": self.scan.rows, f"{name}.own": self.own.rows}
+        return {f"{name}.scan": self.scan.rows, f"{name}.own": self.own.rows, f"{name}.last": self.pooled.last}
 
     def look(self, counts: Floats, mean: Floats, ratio: Floats, ordinary: Floats) -> _Look:
         evidence, bins = self.scan.look(counts, mean, ratio)
@@ -71,12 +72,14 @@ class _Side:
     def update(self, look: _Look, ordinary: Floats, usable: NDArray[np.bool_]) -> None:
         self.scan.update(look.evidence, look.bins)
         self.own.update(look.raw, ordinary, usable)
+        self.pooled.update(look.score, usable)
 
     def snapshot(self) -> dict[str, Any]:
-        return {"rate": self.own.common_rate, "excess": self.own.common_excess}
+        return {"rate": self.own.common_rate, "excess": self.own.common_excess, "pooled": self.pooled.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.own.common_rate, self.own.common_excess = state["rate"], state["excess"]
+        self.pooled.restore(state["pooled"])
 
 
 class _Look(NamedTuple):
@@ -97,7 +100,7 @@ class CountBank:
     It answers, for every series and at every moment of a bin, how rarely quiet series look as strange as this. What is
     expected comes from `CountModel`; what deviates gathers evidence in `ShiftScan`; what that means is read from each
     series' own tail and from that of all (`OwnTail`, `PooledTail`). After an alarm a series is compared with what it
-    was at the alarm, fading over half a day (daily bins: four days), so that it speaks anew only when it grows.
+    was at the alarm, fading over six hours (daily bins: four days), so that it speaks anew only when it grows.
 
     A day on which many series drop at once, unannounced, is taken for a holiday (daily bins only): the drop in other
     series explains this one's, and the day after is expected to catch up. A rise never explains anything away.
@@ -129,19 +132,17 @@ class CountBank:
         self.settings = settings
         self.model = CountModel(settings.bin_ms, zone)
         per_day = self.model.per_day
-        memory = max(400.0, 60.0 * per_day)
+        memory = max(400.0, 30.0 * per_day)
         rises, drops = DAILY_SHIFTS if self.model.daily else SHORT_SHIFTS
         self._rise, self._drop = _Side(rises, memory), _Side(drops, memory)
         self._echo = SeriesRows([0.0])
         """By how much, relative to what is expected, the last alarm exceeded it."""
-        self._echo_keep = np.float32(0.85 if self.model.daily else 0.5 ** (2 / per_day))
-        self._pooled = PooledTail(memory)
+        self._echo_keep = np.float32(0.85 if self.model.daily else 0.5 ** (4 / per_day))
         self._rows = {
             **self.model.rows(),
             **self._rise.rows("rise"),
             **self._drop.rows("drop"),
             "echo": self._echo,
-            "last": self._pooled.last,
         }
         self._known: tuple[int, float] | None = None
         self._expected: Expectation | None = None
@@ -224,15 +225,14 @@ class CountBank:
         rise, drop, expected, holiday = self._look(seen, start_ms, 1.0, holiday, planned)
         scored = self._scored(rise, drop, expected, 1.0)
         mean = expected.mean
-        usable = ~scored.learning
-        self._rise.update(rise, mean, usable)
-        self._drop.update(drop, mean, usable)
+        settled = self.model.settled()
+        self._rise.update(rise, mean, settled)
+        self._drop.update(drop, mean, settled)
         echo = self._echo.live[0]
         above = seen > mean + 2.6 * np.sqrt(expected.variance)
-        alarming = usable & (rise.score >= self._nominal()) | (above & (echo > 0))
-        self._pooled.update(scored.score, usable)
+        alarming = ~scored.learning & (rise.score >= self._nominal()) | (above & (echo > 0))
         echo *= self._echo_keep
-        echo[:] = np.where(alarming, np.maximum(echo, np.clip(seen / mean - 1, 0, 200)), echo)
+        echo[:] = np.where(alarming, np.maximum(echo, np.clip((seen - mean) / (mean + 1), 0, 200)), echo)
         echo[echo < 0.02] = 0
         self.model.learn(seen, expected, start_ms, holiday, alarming & above)
         self._known = None
@@ -243,9 +243,9 @@ class CountBank:
 
         Never below 2: who watches ten series a day and asks for one false alarm a day does not want every tenth day told.
         """
-        looks = max(1, self.n) * self.model.per_day
-        rate = min(self.settings.false_alarms_per_day / looks, 0.01)
-        return max(2.0, self._pooled.score_at(rate))
+        rate = 10 ** -self._rise.pooled.depth() + 10 ** -self._drop.pooled.depth()
+        wanted = -math.log10(self.settings.false_alarms_per_day / (max(1, self.n) * self.model.per_day))
+        return max(2.0, float(np.interp(wanted, -np.log10(rate), PooledTail.levels())))
 
     def evict_silent(self, silent_bins: int) -> NDArray[np.int64]:
         """Forget series without any count in the last `silent_bins`; return the old numbers of those that stay."""
@@ -265,7 +265,6 @@ class CountBank:
             "model": self.model.snapshot(),
             "rise": self._rise.snapshot(),
             "drop": self._drop.snapshot(),
-            "pooled": self._pooled.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -286,7 +285,6 @@ class CountBank:
         self.model.restore(state["model"])
         self._rise.restore(state["rise"])
         self._drop.restore(state["drop"])
-        self._pooled.restore(state["pooled"])
         self._known = None
 
     def _nominal(self) -> float:

@@ -190,7 +190,7 @@ class CountModel:
         )
         self.hours = None if self.daily else HourProfile(60 * per_day / 24)
         self._memory = np.float32(max(400.0, 60.0 * per_day))
-        self.spread = SeriesRows([0.0, 0.0, 0.0, 0.0])
+        self.spread = SeriesRows([0.0, 0.0, 0.0, 2.0])
         """Sums of squared error over mean, of bins; dispersion alpha; how much better alpha predicts than phi."""
         self.strain = SeriesRows([0.0])
         self._strain_bins = 21.0 if self.daily else 3.0 * per_day
@@ -239,6 +239,10 @@ class CountModel:
         """Return which series have not been seen long enough for an alarm."""
         return np.asarray(self.age.live[0] < (28 if self.daily else self.per_day))
 
+    def settled(self) -> NDArray[np.bool_]:
+        """Return which series know their rhythm so well that what they deviate by is chance."""
+        return np.asarray(self.age.live[0] >= (60 if self.daily else 8 * self.per_day))
+
     def learn(
         self, counts: Floats, expected: Expectation, start_ms: int, holiday: float, alarming: NDArray[np.bool_]
     ) -> None:
@@ -258,7 +262,7 @@ class CountModel:
         mean, variance, shape, q = expected
         own = variance - mean * mean / shape
         deviation = np.sqrt(variance)
-        edge = mean + _WINSOR * deviation + np.float32(0.5)
+        edge = mean + _WINSOR * deviation + 1
         strain = self.strain.live[0]
         strain += (np.clip((counts - mean) / deviation, -3, 3) - strain) / np.float32(self._strain_bins)
         strained = np.abs(strain) > self.STRAIN_LIMIT
@@ -281,7 +285,9 @@ class CountModel:
             ordinary = np.float32((1 - holiday) * (1 - self.after_holiday))
             factor = self.hours.value(start_ms, moment, self.bin_ms)
             self.hours.learn(moment, seen * ordinary, weight * mean / factor * ordinary)
-        self._learn_spread(np.minimum(counts, edge), mean, own, weight > 0)
+        # What was not known of the mean is no dispersion of the counts.
+        squared = (np.minimum(counts, mean + 4 * deviation + 2) - mean) ** 2 - mean * mean / shape
+        self._learn_spread(squared, mean, (weight > 0) & (shape > 4))
         day = self._moment(start_ms).date() != self._moment(start_ms + self.bin_ms).date()
         if day:
             self.after_holiday = holiday
@@ -312,14 +318,14 @@ class CountModel:
         share = 1 / (1 + np.exp(np.clip(-better, -30, 30)))
         return np.asarray(share * phi * mean + (1 - share) * (mean + alpha * mean * mean) + np.float32(0.01) * mean)
 
-    def _learn_spread(self, counts: Floats, mean: Floats, variance: Floats, learnt: NDArray[np.bool_]) -> None:
+    def _learn_spread(self, squared: Floats, mean: Floats, learnt: NDArray[np.bool_]) -> None:
         errors, bins, alpha, better = self.spread.live
-        squared = (counts - mean) ** 2
         one = np.maximum(errors / np.maximum(bins, 1), 1) * mean
         two = mean + alpha * mean * mean
-        better *= np.float32(0.995)
-        better += 0.5 * (np.log(two / one) + np.minimum(squared / two, 9) - np.minimum(squared / one, 9))
+        # Rare counts tell little of dispersion: what is not zero is an outlier to either form.
         telling = np.minimum(mean / np.float32(0.3), 1) * learnt
+        better *= np.float32(0.995)
+        better += 0.5 * telling * (np.log(two / one) + np.minimum(squared / two, 9) - np.minimum(squared / one, 9))
         keep = 1 - 1 / self._memory
         errors *= keep
         bins *= keep
@@ -331,10 +337,10 @@ class CountModel:
             / ((mean * mean + 1) * (np.minimum(self.age.live[0], self._memory) + 20))
         )
         np.maximum(alpha, 0, out=alpha)
-        known = bins > 10
-        number = int(np.count_nonzero(known))
-        total = float(np.log(np.maximum(errors[known] / bins[known], 1)).sum(dtype=np.float64))
-        self.common_phi = math.exp(total / (number + 10))
+        known = np.minimum(bins, 50)
+        each = np.clip(errors / np.maximum(bins, 1), 0, 3) * known
+        total = float(known.sum(dtype=np.float64))
+        self.common_phi = max(1.0, (float(each.sum(dtype=np.float64)) + 50) / (total + 50))
 
     def snapshot(self) -> dict[str, Any]:
         """Return what is not in rows."""

@@ -61,7 +61,7 @@ class OwnTail:
 
 
 class PooledTail:
-    """The tail of all series together: the score that is passed as often as a budget allows.
+    """The tail of all series together: how often quiet series begin to exceed a score.
 
     Exceedances are counted down to a rate of `DEEPEST`; below, where incidents themselves are what exceeds, the straight
     line of log rate over score goes on with its slope. Of a spell of exceeding bins only the first counts, as an alarm
@@ -71,7 +71,7 @@ class PooledTail:
     """
 
     STEP, LEVELS = 0.05, 320
-    DEEPEST, SHALLOW = 1e-4, 10**-2.5
+    DEEPEST = 2e-6
     PRIOR_LOOKS = 3000.0
 
     def __init__(self, memory: float) -> None:
@@ -92,20 +92,24 @@ class PooledTail:
         self.looks = self.looks * self._keep + int(np.count_nonzero(usable))
         last[:] = score
 
-    def score_at(self, rate: float) -> float:
-        """Return the score that is passed at a rate per series and bin."""
-        levels = np.arange(self.LEVELS) * self.STEP
+    def depth(self) -> NDArray[np.float64]:
+        """Return −log10 of the rate per series and bin at which each of `levels` begins to be exceeded."""
+        levels = self.levels()
         looks = self.looks + self.PRIOR_LOOKS
-        above = np.cumsum(self.exceeding[::-1])[::-1] + self.PRIOR_LOOKS * 10.0**-levels
-        depth = np.maximum.accumulate(-np.log10(np.maximum(above, 1e-9) / looks))
+        above = np.cumsum(self.exceeding[::-1]) + (self.PRIOR_LOOKS * 10.0**-levels)[::-1]
+        # Low levels are rarely begun, being exceeded all the time: they count at least as the levels above them.
+        depth: NDArray[np.float64] = -np.log10(np.maximum.accumulate(np.maximum(above, 1e-9))[::-1] / looks)
         deepest = -math.log10(max(self.DEEPEST, 30 / looks))
         end = min(int(np.count_nonzero(depth <= deepest)), self.LEVELS - 1)
-        start = int(np.count_nonzero(depth <= deepest - 1.5))
-        slope = max((depth[end] - depth[start]) / max(levels[end] - levels[start], self.STEP), 0.2)
-        wanted = -math.log10(rate)
-        if wanted >= depth[end]:
-            return float(levels[end] + (wanted - depth[end]) / slope)
-        return float(np.interp(wanted, depth, levels))
+        start = int(np.count_nonzero(depth <= deepest - 1.0))
+        slope = (depth[end] - depth[start]) / max(levels[end] - levels[start], self.STEP)
+        depth[end:] = depth[end] + max(slope, 0.2) * (levels[end:] - levels[end])
+        return depth
+
+    @classmethod
+    def levels(cls) -> NDArray[np.float64]:
+        """Return the scores at which exceedances are counted."""
+        return np.arange(cls.LEVELS) * cls.STEP
 
     def _counted(self, score: Floats) -> NDArray[np.int64]:
         place = np.minimum(score / np.float32(self.STEP), self.LEVELS - 1).astype(np.int64)
