@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
@@ -20,12 +21,15 @@ from qianshao.action import Action, ActionKind
 from qianshao.event import MAX_TEXT_CHARS
 
 _KINDS = frozenset(get_args(ActionKind))
-WITHOUT_INCIDENT = frozenset(("relabel", "reload"))
+WITHOUT_INCIDENT = frozenset(("relabel", "reload", "unlink"))
 _FIELDS = frozenset(Action.__struct_fields__) - {"extra"}
 SENTIMENTS = ("negative", "neutral", "positive")
 RELABELLED = ("topic", "type", "sentiment")
 _VERDICTS = {"true": "true", "false": "false", True: "true", False: "false"}
 
+
+PSEUDONYM = re.compile("[0-9a-f]{16}")
+"""How a pseudonym is written in everything that leaves."""
 
 Pseudonym = Callable[[str], int]
 
@@ -38,20 +42,23 @@ def decode_actions(lines: Sequence[bytes], pseudonym: Pseudonym) -> list[Action 
     lines
         JSON objects as they came from the topic.
     pseudonym
-        Makes the pseudonym of a conversation or a ticket, the same as for events.
+        Makes the pseudonym of a conversation, a ticket or an identifier, the same as for events.
 
     Returns
     -------
     list
         One entry for each line, in order: the action, why it is none, or None for a line of white space, which is no
-        record. `id`, `action`, `by` and `at` are required; `incident` too unless it is a `relabel` or a `reload`;
+        record. `id`, `action`, `by` and `at` are required; `incident` too unless it is a `relabel`, a `reload` or an
+        `unlink`; for an `unlink` two identifiers of two people, `customer` and `other`: each as it came in, or as its
+        pseudonym stands in what left (16 hexadecimal digits);
         `into` for a `merge`, `verdict` (true or false) for a `verdict`; for a `relabel` a `conversation` or a `ticket`,
         and at least one of `topic`, `type` and `sentiment` (negative, neutral, positive). `at` and `until` are RFC 3339
         with an offset or epoch milliseconds. null counts as absent. Unknown fields are kept in `extra`.
 
         Reasons: `not_json` `not_utf8` `line_too_long` `not_an_object` `missing_id` `bad_id` `missing_action`
         `unknown_action` `missing_timestamp` `bad_timestamp` `implausible_timestamp` `missing_by` `missing_incident`
-        `missing_into` `missing_verdict` `missing_target` `missing_label` `bad_field` `text_too_long`.
+        `missing_into` `missing_verdict` `missing_target` `missing_label` `missing_customer` `missing_other`
+        `bad_field` `text_too_long`.
 
     Notes
     -----
@@ -110,6 +117,11 @@ def _action(fields: dict[str, Any], pseudonym: Pseudonym) -> Action:
             raise _UnusableError("missing_target")
         if not any(labels.values()):
             raise _UnusableError("missing_label")
+    unlinks = kind == "unlink"
+    customer, other = (
+        _identifier(_text(fields, name, missing=f"missing_{name}" if unlinks else ""), pseudonym)
+        for name in ("customer", "other")
+    )
     extra = mask_extra({name: fields[name] for name in sorted(fields.keys() - _FIELDS)}, [])
     return msgspec.convert(
         {
@@ -126,6 +138,8 @@ def _action(fields: dict[str, Any], pseudonym: Pseudonym) -> Action:
             "conversation": pseudonym(conversation),
             "ticket": pseudonym(ticket),
             **{name: mask_field(label) for name, label in labels.items()},
+            "customer": customer,
+            "other": other,
             "extra": msgspec.json.decode(extra) if extra else {},
         },
         Action,
@@ -140,6 +154,11 @@ def _text(fields: dict[str, Any], name: str, *, missing: str = "", bad: str = "b
     if not value and missing:
         raise _UnusableError(missing)
     return value
+
+
+def _identifier(text: str, pseudonym: Pseudonym) -> int:
+    """Return the pseudonym of an identifier that is given raw or as we print it."""
+    return int(text, 16) if PSEUDONYM.fullmatch(text) else pseudonym(text)
 
 
 def _moment(value: object) -> int:

@@ -89,6 +89,8 @@ class Step(msgspec.Struct, kw_only=True):
     """In (`ts`, `id`) order; all below `watermark`."""
     actions: list[tuple[int, Action]] = []
     """What people decided, each with the tick at which it takes effect, in order."""
+    renamed: list[tuple[int, int, int]] = []
+    """Identifiers that count under another number from a tick on: (tick, identifier, number), in order."""
 
 
 class Slab(Parcel):

@@ -17,6 +17,7 @@ from flows.batch import Emission, Failed, RawBatch, ReadBatch, ShardReport, Shar
 from flows.deadletter import Excerpt
 from flows.decode import Rejected, decode
 from flows.intake import Intake
+from flows.linking import Linking
 from flows.state import pack, unpack
 from qianshao.action import Action, ActionOutcome
 from qianshao.clock import from_rfc3339
@@ -97,9 +98,17 @@ class DeskStage(Stateful, Protocol):
     """Decides what is an incident."""
 
     def advance(
-        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = (), /
+        self,
+        findings: Sequence[Finding],
+        watermark: int,
+        actions: Sequence[tuple[int, Action]] = (),
+        renamed: Sequence[tuple[int, int, int]] = (),
+        /,
     ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
-        """Decide on findings ordered by tick and on people's actions, each with its tick, and let time pass."""
+        """Decide on findings ordered by tick and on people's actions, each with its tick, and let time pass.
+
+        `renamed` says which identifiers count under another number from a tick on: (tick, identifier, number).
+        """
         ...
 
 
@@ -228,13 +237,15 @@ def share_out(slab: Slab, shards: int) -> list[ShardWork]:
 class _OrderingState(msgspec.Struct):
     intake: bytes
     learning: bytes
+    linking: bytes = b""
 
 
 class Ordering:
-    """Puts what was read into one order, and lets the labels in it teach what comes after them."""
+    """Puts what was read into one order, names its customers, and lets labels teach what comes after them."""
 
     def __init__(self, stages: Stages, sources: Sequence[str], config: Config) -> None:
         self._intake = Intake(sources, config.service, stages.excerpt)
+        self._linking = Linking(config)
         self._learning = stages.learning()
         self.reloaded = 0
         """Tick of the newest `reload`, 0 before the first."""
@@ -250,21 +261,26 @@ class Ordering:
         slab = self._intake.cut()
         if slab is not None:
             for step in slab.steps:
+                step.renamed = self._linking.name(step.counted, step.watermark, step.actions)
                 self._learning.adapt(step.counted, step.actions)
                 for tick, action in step.actions:
                     if action.action == "reload":
                         self.reloaded = tick
+            self._linking.name(slab.beyond, slab.watermark)
         return slab
 
     def snapshot(self) -> bytes:
-        """Write what waits and what was learnt."""
-        return pack("ordering", SNAPSHOT_VERSION, _OrderingState(self._intake.snapshot(), self._learning.snapshot()))
+        """Write what waits, who is who and what was learnt."""
+        state = _OrderingState(self._intake.snapshot(), self._learning.snapshot(), self._linking.snapshot())
+        return pack("ordering", SNAPSHOT_VERSION, state)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         state = unpack(data, "ordering", SNAPSHOT_VERSION, _OrderingState)
         self._intake.restore(state.intake)
         self._learning.restore(state.learning)
+        if state.linking:  # written before there was One-ID, it has none
+            self._linking.restore(state.linking)
 
 
 class _BankState(msgspec.Struct):
@@ -351,7 +367,7 @@ class Deciding:
             parts = [report.steps[place] for report in reports]
             findings = [finding for part in parts for finding in part.findings]
             findings.sort(key=_finding_order)
-            incidents, pushes, actions = self._desk.advance(findings, step.watermark, step.actions)
+            incidents, pushes, actions = self._desk.advance(findings, step.watermark, step.actions, step.renamed)
             incidents.sort(key=_change_order)
             outcome.counted += step.counted
             outcome.rollups += [rollup for part in parts for rollup in part.rollups]

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from models.one_id import KINDS
+
 PREFERENCE = ("account", "openid", "phone", "device")
 """Which identifier names the customer when an event gives several; any other kinds follow in alphabetical order."""
 
@@ -32,7 +34,8 @@ class Pseudonyms:
 
     The kind of an identifier is not part of the hash, so that a device named as a customer and a device named as a
     device are one. The same person under another kind of identifier (today an account, tomorrow a phone) is another
-    pseudonym: joining them needs state that one event does not have. Two identifiers collide with probability n²/2⁶⁵.
+    pseudonym: One-ID joins them behind the intake, with state that one event does not have. Two identifiers collide
+    with probability n²/2⁶⁵.
 
     Parameters
     ----------
@@ -61,6 +64,30 @@ class Pseudonyms:
             self._cache.clear()
         self._cache[identifier] = value
         return value
+
+    def linkable(self, identifiers: Mapping[str, str], device: int = 0) -> dict[int, str]:
+        """Return the pseudonyms of identifiers by which people can be linked, each with its kind, the preferred first.
+
+        Kinds outside of `one_id.KINDS` are left out, and so is a value with an asterisk: what was masked elsewhere is
+        shared by thousands.
+
+        Parameters
+        ----------
+        identifiers
+            Raw identifiers by kind.
+        device
+            Pseudonym of the device that the event itself names, 0 = none.
+        """
+        numbers: dict[int, str] = {}
+        for kind in KINDS:
+            value = identifiers.get(kind)
+            if value and "*" not in value:
+                number = self.of(value)
+                if number:
+                    numbers.setdefault(number, kind)
+        if device and numbers:
+            numbers.setdefault(device, "device")
+        return numbers
 
     def customer(self, identifiers: Mapping[str, str]) -> int:
         """Return the pseudonym of the preferred identifier that is not empty, 0 if there is none."""

@@ -226,6 +226,7 @@ class Understanding:
                 for name, value in event.dims.items()
             },
             customer=self._pseudonyms.customer(event.customer) or device or conversation,
+            identifiers=self._pseudonyms.linkable(event.customer, device) if event.customer else {},
             device=device,
             conversation=conversation,
             ticket=self._pseudonyms.of(event.ticket),

@@ -18,6 +18,7 @@ ActionKind = Literal[
     "cancel_push",
     "relabel",
     "reload",
+    "unlink",
 ]
 
 
@@ -31,7 +32,7 @@ class Action(msgspec.Struct, kw_only=True):
     """When the person decided, epoch milliseconds."""
     by: str
     incident: str = ""
-    """'' only where the action concerns no incident (`relabel`, `reload`)."""
+    """'' only where the action concerns no incident (`relabel`, `reload`, `unlink`)."""
     reason: str = ""
     into: str = ""
     """`merge`: the incident that remains."""
@@ -51,6 +52,10 @@ class Action(msgspec.Struct, kw_only=True):
     """`relabel`: the right ticket type."""
     sentiment: Literal["", "negative", "neutral", "positive"] = ""
     """`relabel`: the right feeling."""
+    customer: int = 0
+    """`unlink`: pseudonym of one identifier …"""
+    other: int = 0
+    """`unlink`: … and of another one, of somebody else."""
     extra: dict[str, Any] = {}
     """Unknown fields, masked."""
 

@@ -44,6 +44,14 @@ class Privacy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pseudonym_key_file: str | None = None
 
 
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[identity]`: One-ID, identifiers seen together are one customer."""
+
+    link: bool = True
+    maximum: Annotated[int, Meta(ge=1_000)] = 500_000
+    """Linked identifiers that are remembered; what was not seen for the longest time is forgotten first."""
+
+
 class Models(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[models]`: models and words of your own beside or in the place of the shipped ones."""
 
@@ -171,6 +179,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     service: Service = Service()
     privacy: Privacy = Privacy()
+    identity: Identity = Identity()
     models: Models = Models()
     detection: Detection = Detection()
     push: PushSettings = PushSettings()

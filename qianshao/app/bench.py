@@ -269,10 +269,15 @@ class _TimedDesk(_TimedState):
         self._stage, self._clock = stage, clock
 
     def advance(
-        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = (), /
+        self,
+        findings: Sequence[Finding],
+        watermark: int,
+        actions: Sequence[tuple[int, Action]] = (),
+        renamed: Sequence[tuple[int, int, int]] = (),
+        /,
     ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
         with self._clock.running("decide"):
-            return self._stage.advance(findings, watermark, actions)
+            return self._stage.advance(findings, watermark, actions, renamed)
 
 
 class _TimedTrends(_TimedState):

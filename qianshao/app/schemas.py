@@ -108,6 +108,8 @@ def _action() -> dict[str, Any]:
             ("topic", Short | None, None),
             ("type", Short | None, None),
             ("sentiment", Literal["", *SENTIMENTS] | None, None),
+            ("customer", Short | None, None),
+            ("other", Short | None, None),
         ],
         kw_only=True,
     )
@@ -130,6 +132,10 @@ def _action() -> dict[str, Any]:
         {
             "if": {"properties": {"action": {"const": "relabel"}}},
             "then": {"allOf": [_one_given("conversation", "ticket"), _one_given(*RELABELLED)]},
+        },
+        {
+            "if": {"properties": {"action": {"const": "unlink"}}},
+            "then": {"allOf": [_one_given("customer"), _one_given("other")]},
         },
     ]
     return schema

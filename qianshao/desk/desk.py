@@ -75,12 +75,16 @@ class Desk:
         self._acted: dict[str, None] = {}
 
     def advance(
-        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = ()
+        self,
+        findings: Sequence[Finding],
+        watermark: int,
+        actions: Sequence[tuple[int, Action]] = (),
+        renamed: Sequence[tuple[int, int, int]] = (),
     ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
         """Decide on findings and actions in order of tick, and let time pass up to `watermark`.
 
-        Within one tick time passes first, then people act, then findings are judged; how ticks are cut into calls
-        changes nothing, as long as all of one tick comes in one call.
+        Within one tick time passes first, then customers are renamed, people act, and findings are judged; how ticks
+        are cut into calls changes nothing, as long as all of one tick comes in one call.
 
         Parameters
         ----------
@@ -91,6 +95,8 @@ class Desk:
         actions
             Each with the tick at which it takes effect; those of one tick are taken in order of their ids. An id that
             was seen before is passed over.
+        renamed
+            Identifiers of customers that count under another number from a tick on: (tick, identifier, number).
 
         Returns
         -------
@@ -107,8 +113,14 @@ class Desk:
         taken: dict[int, list[Action]] = {}
         for tick, action in sorted(actions, key=lambda each: (each[0], each[1].id)):
             taken.setdefault(tick, []).append(action)
-        for tick in sorted(judged.keys() | taken.keys()):
-            self._let_time_pass(tick, changes, pushes)
+        named: dict[int, list[tuple[int, int]]] = {}
+        for tick, customer, name in renamed:
+            named.setdefault(tick, []).append((customer, name))
+        for tick in sorted(judged.keys() | taken.keys() | named.keys()):
+            if tick in judged or tick in taken or any(self._gate.concerns(customer) for customer, _ in named[tick]):
+                self._let_time_pass(tick, changes, pushes)
+            for customer, name in named.get(tick, ()):
+                self._gate.rename(customer, name, tick, pushes)
             for action in taken.get(tick, ()):
                 outcomes.extend(self._act(action, tick, changes, pushes))
             self._decide(judged.get(tick, ()), tick, changes, pushes)
@@ -126,7 +138,7 @@ class Desk:
         detail = refusal(action, tick, self._cases)
         if detail is not None:
             return [ActionOutcome(action=action, state="refused", detail=detail, tick=tick)]
-        if action.action in ("relabel", "reload"):
+        if action.action in ("relabel", "reload", "unlink"):
             return [ActionOutcome(action=action, state="recorded", detail="", tick=tick)]
         case = self._cases[action.incident]
         match action.action:

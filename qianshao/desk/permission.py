@@ -24,7 +24,7 @@ def refusal(action: Action, tick: int, cases: Mapping[str, Case]) -> str | None:
 
     Pushes are not looked at: the push gate refuses those one by one.
     """
-    if action.action in ("relabel", "reload"):
+    if action.action in ("relabel", "reload", "unlink"):
         return None
     case = cases.get(action.incident)
     if case is None:

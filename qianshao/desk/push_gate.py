@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,8 @@ from qianshao.desk.case import Case
 from qianshao.desk.wording import about_of, place_of
 from qianshao.event import pseudonym_text
 from qianshao.push import Push, PushState
+
+MAX_NAMES = 100_000
 
 PRIORITY = {"P1": 1, "P2": 2, "P3": 3, "P4": 4}
 
@@ -44,6 +47,7 @@ class GateState(msgspec.Struct, kw_only=True):
     last: list[tuple[int, list[int]]]
     allowed: list[tuple[int, list[int]]]
     rounds: list[tuple[str, list[Round]]]
+    names: list[tuple[int, int]] = []
 
 
 class PushGate:
@@ -51,6 +55,9 @@ class PushGate:
 
     It keeps where every proposed push stands until its incident is forgotten: at most `maximum_per_incident` each, and
     as many again from every incident merged into it. What becomes of a push after its approval it does not learn.
+
+    Customers who turn out to be one person are told once from then on: `rename` says so. Of the newest `MAX_NAMES`
+    such identifiers it knows as whom they count now.
     """
 
     def __init__(self, settings: PushSettings, zone: ZoneInfo) -> None:
@@ -60,6 +67,50 @@ class PushGate:
         self._last: dict[int, list[int]] = {}
         self._allowed: dict[int, list[int]] = {}
         self._rounds: dict[str, list[Round]] = {}
+        self._names: dict[int, int] = {}
+
+    def concerns(self, customer: int) -> bool:
+        """Whether anything was decided about a customer that a new name would change."""
+        return (
+            customer in self._last or customer in self._allowed or any(customer in told for told in self._told.values())
+        )
+
+    def rename(self, customer: int, name: int, tick: int, pushes: list[Push]) -> None:
+        """Let an identifier count under another number from now on, or under its own again.
+
+        Who was told under the one was told under the other, and the caps are one. Where both have a push of one
+        incident that has not ended, the approved one stays, else the one that was proposed first; what follows is
+        appended to `pushes`. What was decided stays so when the two come apart again.
+        """
+        if name == customer:
+            self._names.pop(customer, None)
+            return
+        if customer not in self._names and len(self._names) >= MAX_NAMES:
+            for each in list(islice(self._names, MAX_NAMES // 64)):
+                del self._names[each]
+        self._names[customer] = name
+        for times in (self._last, self._allowed):
+            if customer in times:
+                times[name] = sorted([*times.get(name, []), *times.pop(customer)])
+        for root, told in self._told.items():
+            if customer in told:
+                told.add(name)
+                self._keep_one(self._rounds.get(root, []), (customer, name), tick, pushes)
+
+    def _person(self, customer: int) -> int:
+        return self._names.get(customer, customer)
+
+    def _keep_one(self, rounds: list[Round], customers: tuple[int, int], tick: int, pushes: list[Push]) -> None:
+        """Cancel all but one push to one person under two numbers."""
+        standing = [
+            (round_, each)
+            for wanted in ("withdrawn", "approved", "proposed")
+            for round_ in rounds
+            for each in customers
+            if round_.standing.get(each) == wanted
+        ]
+        for round_, each in standing[1:]:
+            self._cancel(round_, each, tick, pushes)
 
     def propose(self, case: Case, tick: int) -> list[Push]:
         """Return the pushes for the customers of a case who have none yet, in order of pseudonym."""
@@ -79,7 +130,7 @@ class PushGate:
             reason="device_logged" if case.by_device else "contacted",
             standing={},
         )
-        for customer in sorted(case.customers - told):
+        for customer in sorted({self._person(each) for each in case.customers - told} - told):
             if len(told) >= settings.maximum_per_incident:
                 break
             recent = [at for at in self._last.get(customer, []) if at > tick - DAY_MS]
@@ -106,12 +157,18 @@ class PushGate:
         """
         refusals: list[str] = []
         approved = False
+        renamed: dict[int, list[int]] = {}
+        for each in sorted(
+            {each for round_ in self._rounds.get(root, []) for each in round_.standing if each in self._names}
+        ):
+            renamed.setdefault(self._names[each], []).append(each)
         for round_, customer in self._named(root, incident, push):
             standing = round_.standing[customer]
             if not push and standing != "proposed":
                 continue
             not_before = max(round_.not_before, self._after_quiet_hours(tick))
-            near = [at for at in self._allowed.get(customer, []) if abs(at - not_before) < DAY_MS]
+            person = self._person(customer)
+            near = [at for at in self._allowed.get(person, []) if abs(at - not_before) < DAY_MS]
             if standing != "proposed":
                 refusals.append("already_approved" if standing == "approved" else "already_cancelled")
             elif not_before >= round_.valid_until:
@@ -121,11 +178,12 @@ class PushGate:
             else:
                 approved = True
                 round_.standing[customer] = "approved"
-                self._allowed[customer] = [*near, not_before]
+                self._allowed[person] = [*near, not_before]
                 pushes.append(self._push(round_, customer, "approved", tick, not_before))
                 for other in self._rounds[root]:
-                    if other is not round_:
-                        self._cancel(other, customer, tick, pushes)
+                    for each in (customer, person, *renamed.get(person, ())):
+                        if other is not round_ or each != customer:
+                            self._cancel(other, each, tick, pushes)
         if approved:
             return None
         return refusals[0] if refusals else "unknown_push" if push else "no_push_to_approve"
@@ -161,15 +219,15 @@ class PushGate:
         if not rounds:
             return
         rounds = self._rounds[root] = [*self._rounds.get(root, []), *rounds]
-        first: dict[int, Round] = {}
+        first: dict[int, tuple[Round, int]] = {}
         for wanted in ("approved", "withdrawn"):
             for round_ in rounds:
                 for customer, standing in round_.standing.items():
                     if standing == wanted:
-                        first.setdefault(customer, round_)
+                        first.setdefault(self._person(customer), (round_, customer))
         for round_ in rounds:
             for customer in round_.standing:
-                if first.get(customer, round_) is not round_:
+                if first.get(self._person(customer), (round_, customer)) != (round_, customer):
                     self._cancel(round_, customer, tick, pushes)
 
     def forget(self, incident: str, now: int) -> None:
@@ -237,6 +295,7 @@ class PushGate:
             last=list(self._last.items()),
             allowed=list(self._allowed.items()),
             rounds=list(self._rounds.items()),
+            names=list(self._names.items()),
         )
 
     def restore(self, state: GateState) -> None:
@@ -245,6 +304,7 @@ class PushGate:
         self._last = dict(state.last)
         self._allowed = dict(state.allowed)
         self._rounds = dict(state.rounds)
+        self._names = dict(state.names)
 
 
 def _identity(round_: Round, customer: int) -> str:

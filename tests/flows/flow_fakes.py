@@ -101,11 +101,16 @@ class TellingDesk:
         self.zone = config.service.zone
 
     def advance(
-        self, findings: Sequence[Finding], watermark: int, actions: Sequence[tuple[int, Action]] = ()
+        self,
+        findings: Sequence[Finding],
+        watermark: int,
+        actions: Sequence[tuple[int, Action]] = (),
+        renamed: Sequence[tuple[int, int, int]] = (),
     ) -> tuple[list[IncidentChange], list[Push], list[ActionOutcome]]:
         """Tell all, and note every action."""
         assert all(finding.tick <= watermark for finding in findings)
         assert all(tick <= watermark for tick, _ in actions)
+        assert all(tick <= watermark for tick, _, _ in renamed)
         noted = [ActionOutcome(action=action, state="recorded", detail="", tick=tick) for tick, action in actions]
         return [self.tell(finding) for finding in findings], [], noted
 
