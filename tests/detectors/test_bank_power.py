@@ -61,12 +61,13 @@ def test_hourly_incidents_are_detected_before_the_eleventh_customer(seed: int) -
 
 
 class Watch:
-    """Counts the alarms of a bank: an alarm begins when its series has been quiet for six hours."""
+    """Counts the alarms of a bank: one begins when its series has been quiet for six hours, or for a bin."""
 
     def __init__(self, bank: CountBank) -> None:
         self.bank = bank
         self._last = np.full(bank.n, -(10**15), np.int64)
         self.alarms = 0
+        self._apart_ms = max(EPISODE_MS, bank.settings.bin_ms)
 
     def update(self, counts: np.ndarray, start_ms: int, *, holiday: float = 0.0) -> np.ndarray:
         """Close a bin; return which series begin to alarm."""
@@ -74,7 +75,7 @@ class Watch:
             self._last = np.pad(self._last, (0, len(counts) - self._last.size), constant_values=-(10**15))
         scored = self.bank.update(counts, start_ms, holiday=holiday)
         alarm = (scored.score >= self.bank.alarm_threshold()) & ~scored.learning
-        begins = alarm & (start_ms - self._last > EPISODE_MS)
+        begins = alarm & (start_ms - self._last > self._apart_ms)
         self._last[alarm] = start_ms
         self.alarms += int(begins.sum())
         return np.asarray(begins)
