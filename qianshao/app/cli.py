@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qianshao import __version__
 from qianshao.errors import OutputError, QianshaoError
+
+if TYPE_CHECKING:
+    from qianshao.config import Console
 
 # Heavy parts are imported inside the commands: `--help` and a wrong option answer at once, and the demo's first line is
 # on the screen before the engines are loaded.
@@ -305,6 +309,73 @@ def doctor(config: Path, as_json: bool) -> None:
         screen(stderr=False).print(diagnosis_table(found))
     if any(each.ok is False for each in found):
         click.get_current_context().exit(1)
+
+
+@cli.group()
+def incidents() -> None:
+    """Incidents of a replay or of the running service."""
+
+
+FROM = click.option("--from", "place", type=PATH, help="Folder of a replay, or its incidents.jsonl.")
+SERVICE = click.option("--config", type=PATH, help="Configuration of the running service, whose page is asked.")
+
+
+@incidents.command("list")
+@FROM
+@SERVICE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def list_incidents(place: Path | None, config: Path | None, as_json: bool) -> None:
+    """List the incidents that were reported: id, severity, state, title."""
+    import msgspec
+
+    from qianshao.app.card import build_card
+    from qianshao.app.incident_files import ask_cards, read_incidents
+    from qianshao.app.terminal import cards_table, screen
+
+    if place is not None:
+        cards = [build_card(history) for history in read_incidents(place).values()]
+        cards = [card for card in cards if card.opened_at is not None]
+    else:
+        cards = ask_cards(_console(config))
+    if as_json:
+        print_json([msgspec.to_builtins(card) for card in cards])
+    elif cards:
+        screen(stderr=False).print(cards_table(cards))
+    else:
+        click.echo("没有立案的事件")
+
+
+@incidents.command("show")
+@click.argument("incident")
+@click.option("--why", is_flag=True, help="Tell the decisions one after the other: what was new, and why each fell.")
+@FROM
+@SERVICE
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
+def show_incident(incident: str, why: bool, place: Path | None, config: Path | None, as_json: bool) -> None:
+    """Show one incident: its evidence card, or with --why the log of its decisions."""
+    import msgspec
+
+    from qianshao.app.card import build_card
+    from qianshao.app.incident_files import ask_history, read_incidents
+    from qianshao.app.story import build_story
+    from qianshao.app.terminal import card_panel, screen, story_lines
+    from qianshao.errors import InputError
+
+    history = read_incidents(place).get(incident, []) if place is not None else ask_history(_console(config), incident)
+    if not history:
+        raise InputError(f"no incident {incident!r}; `qianshao incidents list` names those that were reported")
+    if as_json:
+        print_json(msgspec.to_builtins(build_story(history) if why else build_card(history)))
+    else:
+        screen(stderr=False).print(story_lines(build_story(history)) if why else card_panel(build_card(history)))
+
+
+def _console(config: Path | None) -> Console:
+    from qianshao.config import load_config
+
+    if config is None:
+        raise click.UsageError("name a replay with --from, or a running service with --config")
+    return load_config(config).console
 
 
 @cli.group()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -10,6 +12,7 @@ from rich.text import Text
 
 from qianshao.app import wording
 from qianshao.app.card import Card, impact
+from qianshao.app.story import Story
 from qianshao.incident import IncidentChange
 
 SEVERITY_STYLES: dict[str, str] = {"P1": "bold red", "P2": "red", "P3": "yellow", "P4": "cyan"}
@@ -90,6 +93,45 @@ def incident_line(change: IncidentChange) -> Text:
     if sizes:
         text.append("  " + "，".join(sizes), style="dim")
     return text
+
+
+def story_lines(story: Story) -> RenderableType:
+    """Draw the decision log of one incident: a heading for each decision, under it what was new and why it fell."""
+    parts: list[RenderableType] = [Text(story.title, style="bold"), Text(f"{story.incident} · {story.began}", "dim")]
+    for chapter in story.chapters:
+        style = SEVERITY_STYLES.get(chapter.severity, "bold")
+        heading = Text.assemble(
+            (chapter.when, "dim"), f"  {chapter.severity}  ", (chapter.change, style), (f"  {chapter.after}", "dim")
+        )
+        facts = Table.grid(padding=(0, 2))
+        facts.add_column(no_wrap=True, style="dim")
+        facts.add_column(overflow="fold")
+        facts.add_row("为何", Text(f"{chapter.why}（{chapter.by}）" if chapter.by else chapter.why))
+        for number, line in enumerate(chapter.news):
+            facts.add_row("" if number else "新知", Text(line))
+        parts += [Text(""), heading, Padding(facts, (0, 0, 0, 2))]
+    parts += [Text(""), Text(story.end)]
+    return Group(*parts)
+
+
+def cards_table(cards: Sequence[Card]) -> RenderableType:
+    """Draw one line for each incident."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for name in ("事件", "级别", "状态", "立案"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("客户", justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for card in cards:
+        opened = wording.day_and_clock(card.opened_at) if card.opened_at else ""
+        table.add_row(
+            card.incident,
+            Text(card.severity, style=SEVERITY_STYLES.get(card.severity, "bold")),
+            card.status_name,
+            opened,
+            f"{card.customers:,}",
+            Text(card.title),
+        )
+    return table
 
 
 def screen(*, stderr: bool) -> Console:

@@ -85,6 +85,11 @@ REASON_NAMES: dict[str, str] = {
     "evidence_after_resolution": "恢复之后又有新的证据",
     "weak_evidence_faded": "弱证据已经消退",
     "no_new_evidence": "一段时间没有新的证据",
+    "by_person": "由人决定",
+    "severity_rose_while_silenced": "静默期间级别升高",
+    "silence_ended": "静默结束，其间又有变化",
+    "danger_after_dismissal": "排除之后有客户说到危险",
+    "tripled_after_dismissal": "排除之后受影响的客户增至三倍",
 }
 
 DEAD_LETTER_NAMES: dict[str, str] = {
