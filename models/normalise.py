@@ -45,7 +45,7 @@ _OUTSIDE_KEPT = re.compile(f"[^{KEPT_PUNCTUATION}]+")
 _TONE = re.compile("[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ]")
 _GLOSS = re.compile("[(（][a-zü]{0,5}[āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜ][a-zü]{0,5}[)）]")
 # Digits, written or spoken, may repeat inside a number.
-_MAY_REPEAT = "0123456789零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖"
+_MAY_REPEAT = "0123456789零〇一二三四五六七八九幺两洞拐勾壹贰叁肆伍陆柒捌玖参"
 _FOUR_ALIKE = re.compile(r"(.)\1\1\1")
 _TRICK_SYMBOLS = "*^|_#"
 _SYMBOL_TRICK = re.compile(f"[{re.escape(_TRICK_SYMBOLS)}](?<=[{_CJK}].)(?=[{_CJK}])")

@@ -67,6 +67,7 @@ _ORDER_HERE = re.compile(
     r"(?:(?:订单|定单|运单|快递|工单|流水)(?:编号|单号|号码?|尾号)?|单号)(?:是|为|[:： #，,]){0,3}$"
 )
 _CLAUSE_END = re.compile(r"[，。！？；,;!?](?=.*[^，。！？；,;!?:： ])")
+_CLAUSE_MARK = re.compile("[，。；;,]")
 # Between the numbers of a list, a range or a size; never inside one number.
 _LISTING = re.compile(r"[、/*×~～:：%￥$.()（）+]")
 _IN_ORDER = "012345678901234567890"
@@ -76,6 +77,11 @@ _CARD_BEHIND = re.compile(r".{0,6}?(?:银行卡|卡|银行|账户)")
 def _is_resident_id(digits: str) -> bool:
     # Not the table of districts of the library: it refuses a district that is younger than its citizens.
     return _RESIDENT_SHAPE.fullmatch(digits) is not None and ric.calc_check_digit(digits) == digits[-1].upper()
+
+
+def _may_be_card(digits: str) -> bool:
+    # No bank card begins with another digit; a mobile number beside something else may.
+    return digits[0] in "3456" and luhn.is_valid(digits)
 
 
 def _kind(digits: str, cue: str, groups: int, first: int, ordered: bool) -> str:
@@ -100,7 +106,7 @@ def _kind(digits: str, cue: str, groups: int, first: int, ordered: bool) -> str:
     if (
         12 <= size <= 19
         and digits.isdecimal()
-        and (cue == CARD or (groups >= 4 and first == 4 and size >= 15 and cue != ORDER and luhn.is_valid(digits)))
+        and (cue == CARD or (groups >= 4 and first == 4 and size >= 15 and cue != ORDER and _may_be_card(digits)))
     ):
         return CARD
     return ""
@@ -164,8 +170,11 @@ def _read_run(text: str, start: int, end: int, strict: bool) -> list[Span]:
             if len(joined) > _LONGEST:
                 break
             joins.append(joined)
+        gaps = [text[left[1] : right[0]] for left, right in pairwise(groups[index : index + len(joins)])]
         for count in range(len(joins), 0, -1):
-            kind = _kind(joins[count - 1], cue, count, len(said[index]), ordered)
+            # Where one gap of several is a comma, two numbers stand beside each other: their groups form no shape.
+            listed = len(set(gaps[: count - 1])) > 1 and _CLAUSE_MARK.search("".join(gaps[: count - 1])) is not None
+            kind = _kind(joins[count - 1], cue, 0 if listed else count, len(said[index]), ordered)
             if not kind and from_abroad and _ABROAD.fullmatch(joins[count - 1]) is not None:
                 kind = LANDLINE
             if kind:
