@@ -196,10 +196,10 @@ def _around(text: str, source: random.Random, context: list[str]) -> str:
     (after,) = source.choices(_AFTER, _WEIGHTS)
     text = source.choice(before) + text + source.choice(after)
     chance = source.random()
-    if chance < 0.12:
-        return source.choice(context) + source.choice("，。 ，") + text
-    if chance < 0.24:
-        return text + source.choice("，。 ，") + source.choice(context)
+    if chance < 0.35:
+        text = source.choice(context) + source.choice("，。 ，") + text
+    if 0.2 < chance < 0.55:
+        text += source.choice("，。 ，") + source.choice(context)
     return text
 
 

@@ -20,7 +20,7 @@ from models.normalise import normalise
 from models.training import logistic
 
 BITS, CHARS, SYLLABLES = 15, 3, 2
-_STRENGTH = 10.0
+_STRENGTH = 20.0
 _FOLDS = 4
 _DANGEROUS = 0.1
 """Share of texts with a cue that assert a danger, as calibration takes it."""

@@ -81,6 +81,8 @@ _DENIED = re.compile(
 _ASKED = re.compile(r"[^，。！；,!;\s]{0,6}?(?:吗|嘛|么(?!办|处理|回事)|吧|没有?(?=[?？]|$)|不(?=[?？]|$))")
 _STILL_ASSERTED = re.compile(r"怎么|咋|为什么|凭什么|谁负责|管不管|赔|知道吗|懂吗|你们看")
 _FIGURATIVE = re.compile(r"[辣头好棒美糖盐酱]|性")
+_FIGURED = re.compile(r"(?:[气急渴说等]得|[气急渴]的|嗓子|喉咙|头顶|脑袋|肺|心里)[^，。！？；,.!?;\s]{0,4}$")
+"""Before a word of danger: 气得冒烟, 嗓子冒火."""
 _HEARSAY = re.compile(r"网上|听说|据说|新闻|别的牌子|别的品牌|其他品牌|别人家|看到有人|有家的|怕")
 _GENERAL = re.compile(r"有检测吗|没事吧|会不会|注意事项|怎么预防")
 _HEARSAY_WINDOW = 20
@@ -201,6 +203,7 @@ class Lexicon:
         dangers = {term: name for name, entry in danger.items() for term in spelt(entry.terms)}
         self._faults = Phrases({phrase: fault for fault, phrases in self.faults.items() for phrase in phrases})
         self._dangers = Phrases(dangers)
+        self.dangers: tuple[str, ...] = tuple(danger)
         self._feelings = Phrases({word: kind for kind in _KINDS for word in self.feeling_words[kind]})
         self._praised = frozenset(self.feeling_words["positive"])
         self._both = frozenset(self.feeling_words["thanks"]) & frozenset(self.feeling_words["positive"])
@@ -243,20 +246,26 @@ class Lexicon:
         return tuple(dict.fromkeys(value for _, value in found))[:_MAX_TERMS]
 
     def danger(self, text: str) -> str:
-        """Return the first danger that a text asserts, '' if none; denials, hearsay, worries and questions do not.
+        """Return the first danger that a text names and asserts, '' if none.
+
+        Denials, hearsay, worries and questions do not assert.
 
         >>> lexicon = Lexicon()
         >>> lexicon.danger("热水器冒烟了怎么办"), lexicon.danger("没有冒烟"), lexicon.danger("不会漏电吧")
-        ('人身安全', '', '')
+        ('人身安全/冒烟起火', '', '')
         """
         return self.dangers_of([text])[0]
 
     def dangers_of(self, texts: Sequence[str]) -> list[str]:
         """Return the danger of each text of a batch."""
+        return [name for name, _ in self.danger_readings(texts)]
+
+    def danger_readings(self, texts: Sequence[str]) -> list[tuple[str, bool]]:
+        """Return of each text the first danger that it names and asserts, and whether it names one without asserting."""
         return [self._danger(text, named) for text, named in zip(texts, self._dangers.by_text(texts), strict=True)]
 
     @staticmethod
-    def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> str:
+    def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> tuple[str, bool]:
         for start, end, name in named:
             if _denied(text, start) or _HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
                 continue
@@ -265,10 +274,10 @@ class Lexicon:
             tail = _tail(text, end)
             if _ASKED.match(tail) is not None and _STILL_ASSERTED.search(tail) is None:
                 continue
-            if _FIGURATIVE.match(tail) is not None:
+            if _FIGURATIVE.match(tail) is not None or _FIGURED.search(text[max(0, start - 8) : start]) is not None:
                 continue
-            return name
-        return ""
+            return name, False
+        return "", bool(named)
 
     def feelings(self, texts: Sequence[str]) -> list[Feeling]:
         """Weigh words of feeling: negation turns, twice turns back, degree weights, thanks for a fault is irony.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.classifier import Classifier
+from models.danger import DangerModel
 from models.features import feature_matrix
 from models.feeling import heard
 from models.identity import Pseudonyms
@@ -111,6 +112,7 @@ class Understanding:
         self._bits = seed.bits
         self._topic = TopicModel(lexicon, seed.topic) if topic is None else OwnTopics(topic)
         self._sentiment = feelings
+        self._danger = DangerModel(lexicon)
         self._readings.clear()
 
     def pseudonym(self, value: str) -> int:
@@ -156,7 +158,10 @@ class Understanding:
         sentiments = self._sentiment.label(told, matrix)
         if len(self._readings) + len(fresh) > _CACHE_LIMIT:
             self._readings.clear()
-        terms, dangers = self._lexicon.terms_of(told), self._lexicon.dangers_of(fresh)
+        terms = self._lexicon.terms_of(told)
+        dangers = self._danger.label(
+            [some if len(text) <= _READ_CHARS else heard(text) for text, some in zip(fresh, told, strict=True)]
+        )
         for text, (topic, confidence), sentiment, content, named, danger in zip(
             fresh, topics, sentiments, tokens, terms, dangers, strict=True
         ):

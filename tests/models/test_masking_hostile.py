@@ -183,4 +183,4 @@ def test_of_a_very_long_text_the_beginning_the_end_and_every_danger_are_read(und
     )
     assert "离线" in observation.terms
     assert "退款" in observation.tokens
-    assert observation.danger == "人身安全"
+    assert observation.danger == "人身安全/冒烟起火"
