@@ -7,6 +7,7 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 
 from qianshao.clock import DAY_MS, HOUR_MS
 from qianshao.event import Observation
@@ -22,13 +23,15 @@ class Kind(NamedTuple):
     """How many of them one person has at most."""
     seen_with: int
     """Identifiers of this kind that another one is seen with before it belongs to nobody: it is shared."""
+    typed: bool = False
+    """Whether people write it by hand: what was seen on one occasion only may be a slip of the pen."""
 
 
 KINDS: dict[str, Kind] = {
     "account": Kind(per_person=1, seen_with=3),
     "openid": Kind(per_person=1, seen_with=3),
-    "phone": Kind(per_person=2, seen_with=4),
-    "email": Kind(per_person=2, seen_with=4),
+    "phone": Kind(per_person=2, seen_with=4, typed=True),
+    "email": Kind(per_person=2, seen_with=4, typed=True),
     "device": Kind(per_person=16, seen_with=16),
 }
 """The kinds that link, the preferred first. Whether any other tells people apart, nobody knows (a name does not)."""
@@ -77,6 +80,8 @@ class Node(msgspec.Struct, gc=False):
     seen: int
     queued: int
     """What `seen` was when it was last put at the end of the queue of those to forget."""
+    born: int
+    """When it was first seen, 0 = it was seen again an hour later, or was known before."""
     links: dict[int, Link]
     group: tuple[int, ...]
     """Everything that is the same person, without devices, in order of first sight."""
@@ -89,6 +94,7 @@ class _NodeState(msgspec.Struct, array_like=True):
     since: int
     seen: int
     queued: int
+    born: int
     links: list[tuple[int, int, int, int, int]]
     """Only those to numbers that are larger than its own."""
 
@@ -100,6 +106,7 @@ class OneIdState(msgspec.Struct, array_like=True):
     nodes: list[_NodeState]
     shared: list[tuple[int, int]]
     places: list[tuple[int, dict[int, str]]]
+    met: bytes
     apart: list[tuple[int, int]]
 
 
@@ -109,8 +116,10 @@ class OneId:
     Evidence
         One record that names two identifiers gives their link two points, or one if either is a device; so do, one
         point, two records of one conversation or ticket that name one each. One conversation, ticket or (without
-        either) hour gives points once. Only customers' own turns, tickets, ratings and device logs are evidence: what
-        agents and bots write may name themselves. Two points are enough; see `SECOND` where there is a rival.
+        either) hour gives points once. Two points are enough; see `SECOND` where there is a rival. A phone or an e-mail
+        address must have been seen before, or an hour later again: a slip of the pen does not come back, and who does
+        not come back is not counted twice. Only customers' own turns, tickets, ratings and device logs are evidence:
+        what agents and bots write may name themselves.
     Doubt
         An identifier seen with more of one kind than `Kind.seen_with` is *shared* (a hotline, a store's tablet, a
         courier): it links nobody, and what it had linked comes apart. One that is seen with two accounts takes the
@@ -140,6 +149,7 @@ class OneId:
         self._nodes: dict[int, Node] = {}
         self._shared: dict[int, int] = {}
         self._places: dict[int, dict[int, str]] = {}
+        self._met = _Met(maximum)
         self._apart: dict[tuple[int, int], None] = {}
         self._foes: dict[int, set[int]] = {}
         self._ordinal = 0
@@ -168,77 +178,116 @@ class OneId:
         """Learn from one observation, and put the person's number in the place of its customer."""
         identifiers = observation.identifiers
         who = observation.customer
-        place = observation.conversation or observation.ticket
         ts = observation.ts
-        if not identifiers:
-            if place and who == observation.conversation:
-                known = self._places.get(place)
-                if known:
-                    who = next(iter(known))
-        elif place:
-            known = self._places.get(place)
-            if (known is None or not identifiers.keys() <= known.keys()) and observation.role in (None, "customer"):
-                self._meet_in_place(place, known, identifiers, ts)
-        elif len(identifiers) > 1:
-            self._meet(identifiers, ts // HOUR_MS, ts)
-        if len(identifiers) > 1 and who in self._shared:
-            who = next((number for number in identifiers if number not in self._shared), who)
+        place = observation.conversation or observation.ticket
+        if identifiers:
+            occasion = place or ts // HOUR_MS
+            known = self._places.get(place) if place else None
+            news = known is None or not identifiers.keys() <= known.keys()
+            if news and observation.role in (None, "customer"):
+                self._learn(identifiers, known, place, occasion, ts)
+            if len(identifiers) > 1 and who in self._shared:
+                who = next((number for number in identifiers if number not in self._shared), who)
+        elif place and who == observation.conversation:
+            named = self._places.get(place)
+            if named:
+                who = next(iter(named))
+        else:
+            return
         node = self._nodes.get(who)
         if node is not None:
             node.seen = ts
+            if node.born and ts - node.born >= HOUR_MS:
+                self._come_back(who, node)
             who = node.root
         observation.customer = who
 
-    def _meet_in_place(self, place: int, known: dict[int, str] | None, identifiers: dict[int, str], ts: int) -> None:
+    def _learn(
+        self, identifiers: dict[int, str], known: dict[int, str] | None, place: int, occasion: int, ts: int
+    ) -> None:
+        """Take the evidence of a record that says something new about its conversation, ticket or hour."""
+        if place and not self._gather(place, known, identifiers):
+            return
+        before = [
+            number
+            for number, kind in identifiers.items()
+            if KINDS[kind].typed and (not known or number not in known) and self._met.again(number)
+        ]
+        if len(identifiers) == 1 and not known:
+            return
+        pairs = list(identifiers.items())
+        for end, (other, other_kind) in enumerate(pairs):
+            for one, kind in pairs[:end]:
+                points = WEAK if kind == "device" or other_kind == "device" else STRONG
+                self._see_pair(one, kind, other, other_kind, points, occasion, ts, before)
+        if known:
+            for one, kind in identifiers.items():
+                for other, other_kind in known.items():
+                    if one not in known and other not in identifiers:
+                        self._see_pair(one, kind, other, other_kind, WEAK, occasion, ts, before)
+
+    def _gather(self, place: int, known: dict[int, str] | None, identifiers: dict[int, str]) -> bool:
+        """Note who is named in a conversation or a ticket; whether that may be one person."""
         if known is None:
             if len(self._places) >= max(1, self._maximum // 2):
                 _drop_oldest(self._places)
             self._places[place] = identifiers
-        elif not known:
-            return  # too many were named here
-        else:
-            everybody = known | identifiers
-            kinds = list(everybody.values())
-            if len(kinds) > _MAX_IN_PLACE or any(kinds.count(kind) > KINDS[kind].per_person for kind in _PERSONS):
-                self._places[place] = {}
-                return
-            self._places[place] = everybody
-        if len(identifiers) > 1:
-            self._meet(identifiers, place, ts)
-        if known is not None:
-            for one, kind in identifiers.items():
-                if one not in known:
-                    for other, other_kind in known.items():
-                        if other not in identifiers:
-                            self._see_pair(one, kind, other, other_kind, WEAK, place, ts)
+            return True
+        if not known:
+            return False  # too many were named here
+        everybody = known | identifiers
+        kinds = list(everybody.values())
+        if len(kinds) > _MAX_IN_PLACE or any(kinds.count(kind) > KINDS[kind].per_person for kind in _PERSONS):
+            self._places[place] = {}
+            return False
+        self._places[place] = everybody
+        return True
 
-    def _meet(self, identifiers: dict[int, str], occasion: int, ts: int) -> None:
-        pairs = list(identifiers.items())
-        for place, (other, other_kind) in enumerate(pairs[1:], 1):
-            for one, kind in pairs[:place]:
-                points = WEAK if kind == "device" or other_kind == "device" else STRONG
-                self._see_pair(one, kind, other, other_kind, points, occasion, ts)
-
-    def _see_pair(self, one: int, kind: str, other: int, other_kind: str, points: int, occasion: int, ts: int) -> None:
-        if kind == other_kind or self._is_shared(one, ts) or self._is_shared(other, ts):
+    def _see_pair(
+        self,
+        one: int,
+        kind: str,
+        other: int,
+        other_kind: str,
+        points: int,
+        occasion: int,
+        ts: int,
+        before: list[int],
+    ) -> None:
+        nodes = self._nodes
+        if len(nodes) > self._maximum - 2:
+            self._make_room()
+        a, b = nodes.get(one), nodes.get(other)
+        link = None if a is None else a.links.get(other)
+        if link is not None and link.occasion == occasion:
             return
-        a = self._nodes.get(one) or self._add(one, kind, ts)
-        b = self._nodes.get(other) or self._add(other, other_kind, ts)
+        if link is None and (kind == other_kind or self._is_shared(one, ts) or self._is_shared(other, ts)):
+            return
+        a = a or self._add(one, kind, ts, 0 if one in before else ts)
+        b = b or self._add(other, other_kind, ts, 0 if other in before else ts)
         a.seen = b.seen = ts
-        link = a.links.get(other)
+        for number, node in ((one, a), (other, b)):
+            if node.born and ts - node.born >= HOUR_MS:
+                self._come_back(number, node)
         if link is None:
-            a.links[other] = b.links[one] = Link(min(points, MOST), occasion, ts)
+            a.links[other] = b.links[one] = Link(points, occasion, ts)
             self._change(one, other, ts)
-        elif link.occasion != occasion:
-            link.seen, link.occasion = ts, occasion
-            if link.points < MOST:
-                one_person = a.root == b.root
-                link.points = min(link.points + points, MOST)
-                if kind == "device" or other_kind == "device":
-                    if not one_person:
-                        self._give_owner(one if kind == "device" else other)
-                elif not (one_person and link.accepted == 3):  # more of what stands already changes nothing
-                    self._change(one, other, ts)
+            return
+        link.seen, link.occasion = ts, occasion
+        if link.points < MOST:
+            one_person = a.root == b.root
+            link.points = min(link.points + points, MOST)
+            if kind == "device" or other_kind == "device":
+                if not one_person:
+                    self._give_owner(one if kind == "device" else other)
+            elif not (one_person and link.accepted == 3):  # more of what stands already changes nothing
+                self._change(one, other, ts)
+
+    def _come_back(self, number: int, node: Node) -> None:
+        """Note that an identifier is no slip of the pen: now its links can stand."""
+        node.born = 0
+        if KINDS[node.kind].typed:
+            self._regroup((number,))
 
     def _is_shared(self, number: int, ts: int) -> bool:
         seen = self._shared.get(number)
@@ -250,11 +299,9 @@ class OneId:
         self._shared[number] = ts
         return True
 
-    def _add(self, number: int, kind: str, ts: int) -> Node:
-        if len(self._nodes) >= self._maximum:
-            self._make_room()
+    def _add(self, number: int, kind: str, ts: int, born: int) -> Node:
         self._ordinal += 1
-        node = Node(kind, number, self._ordinal, ts, ts, {}, (number,))
+        node = Node(kind, number, self._ordinal, ts, ts, born, {}, (number,))
         self._nodes[number] = node
         return node
 
@@ -272,8 +319,15 @@ class OneId:
                 touched.update(dict.fromkeys(node.group))
                 touched.update(dict.fromkeys(node.links))
                 self._share(number, ts)
-            touched[number] = None
-        self._regroup(touched)
+        device = next((number for number in (one, other) if self._is_device(number)), None)
+        if device is None or touched:
+            self._regroup([*touched, one, other])
+        else:
+            self._give_owner(device)  # a device changes nobody else
+
+    def _is_device(self, number: int) -> bool:
+        node = self._nodes.get(number)
+        return node is not None and node.kind == "device"
 
     def _is_too_common(self, node: Node) -> bool:
         if len(node.links) <= 3:
@@ -315,16 +369,14 @@ class OneId:
                 self._judge(number, node)
             for other in node.links:
                 concerned[other] = None
+        members = dict.fromkeys(member for number in concerned for member in nodes[number].group if member in nodes)
         devices: dict[int, None] = {}
         done: set[int] = set()
-        for number in list(concerned):
-            for member in nodes[number].group:
-                if member in done or member not in nodes:
-                    continue
-                if nodes[member].kind == "device":
-                    devices[member] = None
-                else:
-                    done.update(self._settle(member, devices))
+        for member in members:
+            if nodes[member].kind == "device":
+                devices[member] = None
+            elif member not in done:
+                done.update(self._settle(member, devices))
         for number in devices:
             self._give_owner(number)
 
@@ -356,17 +408,20 @@ class OneId:
             if kind != "device" and other not in foes:
                 kinds[other] = kind
                 points.setdefault(kind, []).append(link.points)
+        doubtful = node.born != 0 and KINDS[node.kind].typed
         rival = 0
         for kind, each in points.items():
-            most = KINDS[kind].per_person
-            if len(each) > most:
-                rival = max(rival, sorted(each, reverse=True)[most])
+            each.sort(reverse=True)
+            for place, others in enumerate(each[1:], 1):
+                if place >= KINDS[kind].per_person or others < SECOND:
+                    rival = max(rival, others)
+                    break
         for other, link in node.links.items():
             known = kinds.get(other)
             accepts = False
             if known is not None:
                 enough = ENOUGH if len(points[known]) == 1 else SECOND
-                accepts = link.points >= max(enough, DOMINATES * rival)
+                accepts = not doubtful and link.points >= max(enough, DOMINATES * rival)
             side = 1 if number < other else 2
             link.accepted = link.accepted | side if accepts else link.accepted & ~side
 
@@ -389,7 +444,7 @@ class OneId:
                 if link.accepted == 3 and link.points >= level and other not in reached:
                     node = nodes[other]
                     held[node.kind] = held.get(node.kind, 0) + 1
-                    if held[node.kind] > KINDS[node.kind].per_person:
+                    if held[node.kind] > (KINDS[node.kind].per_person if level >= SECOND else 1):
                         return None
                     if other in self._foes and not self._foes[other].isdisjoint(reached):
                         return None
@@ -455,6 +510,7 @@ class OneId:
                     node.since,
                     node.seen,
                     node.queued,
+                    node.born,
                     [
                         (other, link.points, link.occasion, link.seen, link.accepted)
                         for other, link in sorted(node.links.items())
@@ -465,6 +521,7 @@ class OneId:
             ],
             list(self._shared.items()),
             list(self._places.items()),
+            self._met.snapshot(),
             list(self._apart),
         )
 
@@ -478,7 +535,7 @@ class OneId:
         """
         known = {each.number for each in state.nodes}
         self._nodes = {
-            each.number: Node(each.kind, each.root, each.since, each.seen, each.queued, {}, (each.number,))
+            each.number: Node(each.kind, each.root, each.since, each.seen, each.queued, each.born, {}, (each.number,))
             for each in state.nodes
         }
         groups: dict[int, list[int]] = {}
@@ -498,6 +555,7 @@ class OneId:
         self._ordinal = state.ordinal
         self._shared = dict(state.shared)
         self._places = dict(state.places)
+        self._met.restore(state.met)
         self._apart, self._foes = {}, {}
         for one, other in state.apart:
             self._set_apart(one, other)
@@ -507,6 +565,48 @@ class OneId:
         self._apart[one, other] = None
         self._foes.setdefault(one, set()).add(other)
         self._foes.setdefault(other, set()).add(one)
+
+
+class _Met:
+    """Which identifiers were seen on an earlier occasion, in fixed memory; a few strangers pass for known.
+
+    One byte for each place of a table, addressed by the pseudonym itself, which is as good as random. When an eighth is
+    taken, everything is forgotten.
+    """
+
+    def __init__(self, maximum: int) -> None:
+        self._mask = (1 << (8 * maximum - 1).bit_length()) - 1
+        self._table = bytearray(self._mask + 1)
+        self._taken = 0
+
+    def again(self, number: int) -> bool:
+        """Note one identifier; return whether it was noted before."""
+        place = number & self._mask
+        if self._table[place]:
+            return True
+        if self._taken > self._mask // 8:
+            self._table = bytearray(self._mask + 1)
+            self._taken = 0
+        self._table[place] = 1
+        self._taken += 1
+        return False
+
+    def snapshot(self) -> bytes:
+        """Return the table, eight places a byte."""
+        return np.packbits(np.frombuffer(self._table, np.uint8)).tobytes()
+
+    def restore(self, state: bytes) -> None:
+        """Take over a table of the same size.
+
+        Raises
+        ------
+        ValueError
+            If it has another size.
+        """
+        table = np.unpackbits(np.frombuffer(state, np.uint8))
+        if len(table) != self._mask + 1:
+            raise ValueError("it remembers another number of identifiers")
+        self._table, self._taken = bytearray(table.tobytes()), int(table.sum())
 
 
 def _drop_oldest(known: dict[K, V]) -> list[K]:
