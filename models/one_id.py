@@ -221,9 +221,9 @@ class OneId:
                 points = WEAK if kind == "device" or other_kind == "device" else STRONG
                 self._see_pair(one, kind, other, other_kind, points, occasion, ts, before)
         if known:
-            for one, kind in identifiers.items():
-                for other, other_kind in known.items():
-                    if one not in known and other not in identifiers:
+            for one, kind in known.items():
+                for other, other_kind in identifiers.items():
+                    if one not in identifiers and other not in known:
                         self._see_pair(one, kind, other, other_kind, WEAK, occasion, ts, before)
 
     def _gather(self, place: int, known: dict[int, str] | None, identifiers: dict[int, str]) -> bool:
