@@ -17,12 +17,12 @@ from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Ints, Measured
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
-from detectors.measures import WITNESS, benign, device_measures, may_open, only_warned, voice_measures
+from detectors.measures import WITNESS, benign, device_measures, may_open, only_warned, scattered, voice_measures
 from detectors.recent import RecentEvents
 from detectors.repeats import RepeatContacts
-from detectors.rhythm import Rhythm
 from detectors.silence import SilenceWatch
 from detectors.tail import upper_score
+from detectors.volumes import Volumes
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
 from qianshao.errors import StoreError
@@ -84,7 +84,7 @@ class Bank:
         self.table = CountTable(root=root, maximum=settings.maximum_series)
         self.baseline = ShareBaseline(self.table)
         self._zone = zone
-        self.board = Board(self.table, self.baseline, Rhythm(zone))
+        self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
         self.silence = SilenceWatch(self.table, self.baseline)
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
@@ -269,6 +269,8 @@ class Bank:
         measure, name = table.measured[value]
         top = min(strange, key=lambda each: (-each.score, table.cells[int(table.row_cell[each.row])]))
         cell = table.cells[int(table.row_cell[top.row])]
+        if measure == "theme" and self._never_seen(value):
+            return None  # a theme that has just been learnt rises from nothing
         new = measure in ("code", "template") and self._never_seen(value)
         minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
         if new and tick - self.started_ms < DAY_MS:
@@ -314,6 +316,8 @@ class Bank:
         )
         carried = cause.carried[-MAX_EVIDENCE:]
         if not carried:
+            return None
+        if measure == "theme" and scattered(carried):
             return None
         texts = [(event.text, event.tokens) for event in carried if event.tokens]
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
@@ -410,7 +414,7 @@ class Bank:
         self.table.restore(state["table"])
         self.baseline = ShareBaseline(self.table)
         self.baseline.restore(state["baseline"])
-        self.board = Board(self.table, self.baseline, Rhythm(self._zone))
+        self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, self._zone))
         self.board.restore(state["board"])
         self.silence = SilenceWatch(self.table, self.baseline)
         self.silence.restore(state["silence"])

@@ -6,7 +6,8 @@ from typing import Any
 
 from detectors.baseline import ShareBaseline
 from detectors.counts import FINE_MS, CountTable
-from detectors.rhythm import NO_BAND, Rhythm
+from detectors.volumes import Volumes, band_around
+from qianshao.clock import HOUR_MS
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
@@ -14,15 +15,15 @@ from qianshao.series import Series
 class Board:
     """Writes one rollup per broad series and five-minute bin.
 
-    Everybody's volume is expected by its daily rhythm, every other series as its share of everybody. Cost: one pass
+    Everybody's volume is expected by its own rhythm, every other series as its share of everybody. Cost: one pass
     over the broad series a bin.
     """
 
-    def __init__(self, table: CountTable, baseline: ShareBaseline, rhythm: Rhythm) -> None:
+    def __init__(self, table: CountTable, baseline: ShareBaseline, volumes: Volumes) -> None:
         self._table = table
         self._baseline = baseline
-        self._rhythm = rhythm
-        self._standing: tuple[set[int], set[int]] = (set(), set())
+        self._volumes = volumes
+        self._standing: set[int] = set()
         self._stood = 0
         self._broad: set[int] = set()
 
@@ -38,23 +39,21 @@ class Board:
             for row in table.rows_of(measured, signed):
                 if row in broad:
                     messages[row] = messages.get(row, 0) + number
-        written, rhythmic = self._standing_rows()
+        written = self._standing_rows()
         rollups: list[Rollup] = []
         table.settle()
         self._baseline.follow()
-        for row in sorted(messages.keys() | rhythmic | written):
+        for row in sorted(messages.keys() | written):
             measure, value = table.measured[int(table.row_measured[row])]
             customers = int(table.fine[row, slot])
             below = int(table.denominator[row])
-            shown = row in messages or row in written
             if below < 0:
-                band = self._rhythm.band(row, start) if shown else NO_BAND
-                self._rhythm.learn(row, start, customers)
+                band = self._volumes.band(row, start)
+                young = self._volumes.learning(row)
             else:
-                others = float(table.fine[below, slot])
-                band = self._rhythm.around(float(self._baseline.share[row]) * others, float(self._baseline.alpha[row]))
-            if not shown:
-                continue
+                expected = float(self._baseline.share[row]) * float(table.fine[below, slot])
+                band = band_around(expected, expected + float(self._baseline.alpha[row]) * expected * expected)
+                young = learning
             rollups.append(
                 Rollup(
                     series=Series(measure, value, table.cells[int(table.row_cell[row])]),
@@ -65,30 +64,31 @@ class Board:
                     expected=band.expected,
                     low=band.low,
                     high=band.high,
-                    learning=learning,
+                    learning=young,
                 )
             )
+        if slot == 11:
+            self._volumes.close_hour(start + FINE_MS - HOUR_MS)
         return rollups
 
-    def _standing_rows(self) -> tuple[set[int], set[int]]:
-        """Rows whose bins are written also when nobody came, and rows whose rhythm is learnt then."""
+    def _standing_rows(self) -> set[int]:
+        """Return the rows whose bins are written also when nobody came; volumes are watched from their first bin on."""
         table = self._table
-        written, rhythmic = self._standing
         while self._stood < len(table.broad):
             row = table.broad[self._stood]
             self._stood += 1
             measure = table.measured[int(table.row_measured[row])][0]
             width = len(table.cells[int(table.row_cell[row])])
             if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
-                written.add(row)
+                self._standing.add(row)
             if table.denominator[row] < 0:
-                rhythmic.add(row)
-        return written, rhythmic
+                self._volumes.watch(row)
+        return self._standing
 
     def snapshot(self) -> Any:
-        """Return the state as builtin types; all but the rhythm is derived from the table."""
-        return self._rhythm.snapshot()
+        """Return the state as builtin types; all but the volumes is derived from the table."""
+        return self._volumes.snapshot()
 
     def restore(self, state: Any) -> None:
         """Take over a state written by `snapshot`."""
-        self._rhythm.restore(state)
+        self._volumes.restore(state)

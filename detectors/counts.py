@@ -312,6 +312,12 @@ class CountTable:
         customers: Floats = self.hour[rows].sum(axis=1, dtype=np.float64)
         return customers
 
+    def this_hour(self, rows: Ints) -> NDArray[np.float32]:
+        """Return distinct customers per row in the current hour so far."""
+        self.settle()
+        customers: NDArray[np.float32] = self.hour[rows, (self.bin // 12) % HOURS]
+        return customers
+
     def window_start(self, window: int) -> int:
         """Return where window number `window` begins, epoch milliseconds."""
         if window < len(_FINE_WINDOWS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from detectors.counts import Measured
@@ -13,6 +14,10 @@ BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 SAFETY_TOPIC = "安全隐患"
 BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
+BENIGN_WORDS = ("咨询", "询问", "查询", "售前", "表扬", "建议", "价保", "已解答", "已告知")
+"""In the name of a theme: agents wrote down that somebody asked, not that something failed."""
+ONE_TOPIC = 0.5
+"""Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
 WARNED_AT_LEAST = 10
 """Devices that must log a code which is only a warning, before it opens alone."""
 _LOUD = frozenset(("warn", "error", "fatal"))
@@ -52,6 +57,8 @@ def may_open(measure: str, value: str) -> bool:
         return value not in BENIGN_TOPICS
     if measure == "ticket_type":
         return value not in BENIGN_TYPES
+    if measure == "theme":
+        return not any(word in value for word in BENIGN_WORDS)
     return measure != "negative"
 
 
@@ -59,6 +66,12 @@ def benign(events: Sequence[Observation]) -> bool:
     """Most of the customers' words are about what customers ask anyway, such as prices on a promotion day."""
     topics = [event.topic for event in events if event.topic and not event.danger]
     return 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0
+
+
+def scattered(events: Sequence[Observation]) -> bool:
+    """The customers speak about many topics: what joins them is a habit of agents, such as 已登记."""
+    topics = [event.topic for event in events if event.topic]
+    return bool(topics) and max(Counter(topics).values()) < ONE_TOPIC * len(topics)
 
 
 def only_warned(events: Sequence[Observation]) -> bool:

@@ -297,12 +297,14 @@ def migrate(config: Path, dry_run: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output and nothing else.")
 def doctor(config: Path, as_json: bool) -> None:
     """Look at everything that the service needs and name what is missing or wrong; exit 1 if anything is."""
+    from datetime import UTC, datetime
+
     import msgspec
 
     from qianshao.app.doctor import diagnose, diagnosis_table
     from qianshao.app.terminal import screen
 
-    found = diagnose(config)
+    found = diagnose(config, datetime.now(tz=UTC).date())
     if as_json:
         print_json([msgspec.to_builtins(each) for each in found])
     else:

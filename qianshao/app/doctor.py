@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors.calendar import Calendar
+from detectors.holidays import KNOWN_UNTIL
 from flows import broker
 from flows.live import StateFolder
 from models.classifier import TASKS
@@ -23,24 +25,27 @@ from sinks.dashboards import alert_rules, dashboards
 MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
 
 
-def diagnose(path: Path) -> list[Examined]:
+def diagnose(path: Path, today: date) -> list[Examined]:
     """Look at every part that a configuration names, changing nothing.
 
     Parameters
     ----------
     path
         The configuration.
+    today
+        Day on which the calendar of public holidays is to be good.
 
     Returns
     -------
     list of Examined
-        In the order in which a start needs them: configuration, key, models, state, broker and topics, store, Grafana.
+        In the order in which a start needs them: configuration, key, models, calendar, state, broker and topics, store, Grafana.
     """
     try:
         config = load_config(path)
     except QianshaoError as error:
         return [Examined(part="configuration", ok=False, detail=str(error))]
-    found = [Examined(part="configuration", ok=True, detail=str(path)), _key(config), *_models(config), *_state(config)]
+    found = [Examined(part="configuration", ok=True, detail=str(path)), _key(config), *_models(config)]
+    found += [_holidays(today), *_state(config)]
     found += broker.examine(config.kafka)
     found += examination.examine(config.clickhouse, config.run.store)
     language = config.grafana.language
@@ -74,6 +79,14 @@ def _models(config: Config) -> list[Examined]:
         else:
             found.append(Examined(part=part, ok=True, detail=f"{file}: {health.serving}"))
     return found
+
+
+def _holidays(today: date) -> Examined:
+    known = f"public holidays are known until {KNOWN_UNTIL}"
+    if today <= KNOWN_UNTIL:
+        return Examined(part="calendar", ok=True, detail=known)
+    fallback = "since then only those of a fixed date count; update the package chinesecalendar"
+    return Examined(part="calendar", ok=None, detail=f"{known}, {fallback}")
 
 
 def _state(config: Config) -> list[Examined]:

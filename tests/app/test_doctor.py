@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from qianshao.config import GRAFANA_VARIABLE, KEY_ENVIRONMENT_VARIABLE, Kafka
 from qianshao.examined import Examined
 
 LINES_OF_A_SCREEN = 40
+TODAY = date(2026, 11, 23)
 
 
 def write(folder: Path, kafka: Kafka, **sections: dict[str, object]) -> Path:
@@ -52,7 +54,7 @@ def by_part(found: list[Examined]) -> dict[str, Examined]:
 def test_a_service_that_can_start_is_all_well_and_nothing_was_made(
     real_broker: Any, kafka: Any, tmp_path: Path
 ) -> None:
-    found = diagnose(write(tmp_path, kafka))
+    found = diagnose(write(tmp_path, kafka), TODAY)
     assert [each for each in found if each.ok is False] == []
     assert {f"Kafka topic {topic}" for topic in (*kafka.events, kafka.incidents)} <= by_part(found).keys()
     lines = drawn(found)
@@ -70,7 +72,7 @@ def test_each_wrong_part_is_named_with_what_to_do(real_broker: Any, kafka: Any, 
         clickhouse={"path": str(tmp_path / "store")},
         grafana={"url": "http://127.0.0.1:1"},
     )
-    found = by_part(diagnose(config))
+    found = by_part(diagnose(config, TODAY))
     wrong = {part: each.detail for part, each in found.items() if each.ok is False}
     assert wrong.keys() >= {"Kafka topic no.such.topic", "calendar", "Grafana"}
     assert any(part.startswith("ClickHouse") for part in wrong)
@@ -83,7 +85,7 @@ def test_each_wrong_part_is_named_with_what_to_do(real_broker: Any, kafka: Any, 
 
 def test_a_grafana_that_does_not_answer_is_named(kafka: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(GRAFANA_VARIABLE, "glsa_token")
-    grafana = by_part(diagnose(write(tmp_path, kafka, grafana={"url": "http://127.0.0.1:1"})))["Grafana"]
+    grafana = by_part(diagnose(write(tmp_path, kafka, grafana={"url": "http://127.0.0.1:1"}), TODAY))["Grafana"]
     assert grafana.ok is False
     assert "127.0.0.1:1" in grafana.detail
     assert "glsa_token" not in grafana.detail
@@ -93,22 +95,31 @@ def test_a_running_service_is_not_mistaken_for_a_fault(kafka: Any, tmp_path: Pat
     config = write(tmp_path, kafka)
     state = StateFolder(tmp_path / "state", 4)
     try:
-        assert by_part(diagnose(config))["state folder"].ok is None
+        assert by_part(diagnose(config, TODAY))["state folder"].ok is None
     finally:
         state.close()
 
 
 def test_the_published_key_is_named(kafka: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY_ENVIRONMENT_VARIABLE)
-    assert by_part(diagnose(write(tmp_path, kafka)))["pseudonym key"].ok is False
+    assert by_part(diagnose(write(tmp_path, kafka), TODAY))["pseudonym key"].ok is False
 
 
 def test_without_a_broker_the_rest_is_still_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flows.broker.examine.__defaults__", (0.5,))
-    found = by_part(diagnose(write(tmp_path, Kafka(bootstrap="127.0.0.1:1"))))
+    found = by_part(diagnose(write(tmp_path, Kafka(bootstrap="127.0.0.1:1")), TODAY))
     assert found["Kafka"].ok is False
     assert "127.0.0.1:1" in found["Kafka"].detail
     assert found["ClickHouse folder"].ok is True
+
+
+def test_a_year_whose_holidays_are_not_known_yet_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "qianshao.toml"
+    config.write_text("", "utf-8")
+    assert by_part(diagnose(config, TODAY))["calendar"].ok is True
+    late = by_part(diagnose(config, date(2050, 1, 1)))["calendar"]
+    assert late.ok is None
+    assert "chinesecalendar" in late.detail
 
 
 def test_a_configuration_that_cannot_be_read_is_the_only_finding(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,7 @@ def test_the_doctor_says_which_words_and_topics_serve_and_names_a_damaged_model(
         f'[run]\nstate = "{tmp_path / "state"}"\n',
         "utf-8",
     )
-    found = {each.part: each for each in diagnose(path)}
+    found = {each.part: each for each in diagnose(path, date(2026, 11, 23))}
     assert found["topic model"].ok is False
     assert str(folder) in found["topic model"].detail
     assert found["vocabulary"].ok

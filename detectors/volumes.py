@@ -1,0 +1,117 @@
+"""How many customers were expected in a bin of the broad volumes: the band that a live board draws behind them."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.calendar import Calendar
+from detectors.count_bank import CountBank, CountSettings
+from detectors.counts import FINE_MS, CountTable
+from detectors.holidays import day_kind
+from qianshao.clock import HOUR_MS
+
+MAX_ROWS = 5_000
+_LEAST_RATIO = 1.2
+_WIDE = 1.96
+
+
+class Band(NamedTuple):
+    """Expected customers of a bin and the range in which 95 in 100 ordinary bins fall."""
+
+    expected: float
+    low: float
+    high: float
+
+
+NO_BAND = Band(0.0, 0.0, 0.0)
+
+
+def band_around(expected: float, variance: float) -> Band:
+    """Return the band around an expectation (normal approximation)."""
+    spread = _WIDE * variance**0.5
+    return Band(round(expected, 3), round(max(0.0, expected - spread), 3), round(expected + spread + 0.5, 3))
+
+
+class Volumes:
+    """Learns the volumes of everybody hour by hour, and says what was expected of each five-minute bin.
+
+    Level, hours of weekdays and weekends, holidays and dispersion are those of `CountBank`; a planned day multiplies
+    what is expected. Between the middles of two hours the expectation is drawn as a line. A series starts from its
+    parent's rhythm; until a day of it is known, it is marked as learning.
+
+    When it fails: rhythms within an hour. Cost: 1 ms an hour, and a few numbers a bin.
+    """
+
+    def __init__(self, table: CountTable, calendar: Calendar, zone: tzinfo) -> None:
+        self._table = table
+        self._calendar = calendar
+        self._zone = zone
+        self._bank = CountBank(CountSettings(bin_ms=HOUR_MS, maximum_series=MAX_ROWS), zone=zone)
+        self._place: dict[int, int] = {}
+        self._near: tuple[int, NDArray[np.float64], NDArray[np.float64]] | None = None
+        """Start of an hour, expected counts of the hour before, this one and the next, and variance over mean."""
+
+    def watch(self, row: int) -> None:
+        """Learn a row of the table from now on; beyond the bound further ones are not learnt."""
+        if row in self._place or len(self._place) >= MAX_ROWS:
+            return
+        above = self._place.get(int(self._table.parent[row]), -1)
+        self._bank.ensure(len(self._place) + 1, [above])
+        self._place[row] = len(self._place)
+        self._near = None
+
+    def band(self, row: int, start_ms: int) -> Band:
+        """Return the band of the five-minute bin of a row that starts at `start_ms`."""
+        place = self._place.get(row)
+        if place is None:
+            return NO_BAND
+        hour = start_ms - start_ms % HOUR_MS
+        if self._near is None or self._near[0] != hour:
+            self._near = self._around(hour)
+        _, means, ratios = self._near
+        # From the middle of the hour: −0.5 … 0.5 hours.
+        offset = (start_ms + FINE_MS / 2 - hour) / HOUR_MS - 0.5
+        other = 2 if offset > 0 else 0
+        line = dict(self._table.cells[int(self._table.row_cell[row])]).get("line", "")
+        mean = (1 - abs(offset)) * means[1, place] + abs(offset) * means[other, place]
+        mean *= FINE_MS / HOUR_MS * self._calendar.multiplier(start_ms, line)
+        return band_around(float(mean), float(mean * max(ratios[place], _LEAST_RATIO)))
+
+    def learning(self, row: int) -> bool:
+        """Return whether less than a day of a row is known."""
+        place = self._place.get(row)
+        return place is None or bool(self._bank.model.learning()[place])
+
+    def close_hour(self, start_ms: int) -> None:
+        """Learn the hour that starts at `start_ms`; it is the table's current one and its last bin is full."""
+        if not self._place:
+            return
+        rows = np.fromiter(self._place, np.int64, len(self._place))
+        table = self._table
+        lines = [dict(table.cells[int(table.row_cell[row])]).get("line", "") for row in rows]
+        planned = np.array([self._calendar.multiplier(start_ms, line) for line in lines], dtype=np.float32)
+        self._bank.update(table.this_hour(rows), start_ms, holiday=self._holiday(start_ms), planned=planned)
+        self._near = None
+
+    def _around(self, hour: int) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+        model = self._bank.model
+        each = [model.expect(start, self._holiday(start)) for start in (hour - HOUR_MS, hour, hour + HOUR_MS)]
+        means = np.stack([one.mean for one in each]).astype(np.float64)
+        return hour, means, (each[1].variance / each[1].mean).astype(np.float64)
+
+    def _holiday(self, start_ms: int) -> float:
+        return float(day_kind(datetime.fromtimestamp(start_ms / 1000, tz=self._zone).date()) == "holiday")
+
+    def snapshot(self) -> Any:
+        """Return the state as builtin types."""
+        return {"rows": list(self._place), "bank": self._bank.snapshot()}
+
+    def restore(self, state: Any) -> None:
+        """Take over a state written by `snapshot`."""
+        self._place = {row: place for place, row in enumerate(state["rows"])}
+        self._bank.restore(state["bank"])
+        self._near = None
