@@ -32,7 +32,7 @@ def act(kind: str, incident: str, number: int = 0) -> tuple[int, Action]:
 
 
 def test_who_was_told_by_phone_is_not_told_again_by_account() -> None:
-    target = desk()
+    target = desk(maximum_per_customer_per_day=5)
     assert of(find(target, range(10), NOON, []), ONE) == [(ONE, "proposed")]
     again = finding(customers=range(FAR - 1, FAR), tick=LATER)
     _, pushes, _ = target.advance([again], LATER, [], [(LATER, 1, FAR)])
