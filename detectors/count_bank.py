@@ -21,6 +21,8 @@ VERSION = 1
 DAILY_SHIFTS = ((Shift(1.0, 0.8), Shift(2.0, 0.8)), (Shift(-2.0, 0.8),))
 SHORT_SHIFTS = ((Shift(1.0, 0.95),), (Shift(-1.0, 0.95),))
 """Alternatives looked for, rises and drops, in bins of a day and in shorter ones."""
+_SURELY = 0.1
+"""By so much a score must pass the threshold for the series to be compared with it from then on."""
 _LOG10_E = np.float32(math.log10(math.e))
 
 
@@ -51,10 +53,10 @@ class Scored(NamedTuple):
 class _Side:
     """One direction: its alternatives, and what their evidence means."""
 
-    def __init__(self, shifts: Sequence[Shift], memory: float) -> None:
+    def __init__(self, shifts: Sequence[Shift], memory: float, pooled_memory: float) -> None:
         self.scan = ShiftScan(shifts)
         self.own = OwnTail(memory)
-        self.pooled = PooledTail(memory)
+        self.pooled = PooledTail(pooled_memory)
         self._up = shifts[0].deviations > 0
 
     def rows(self, name: str) -> dict[str, SeriesRows]:
@@ -132,9 +134,9 @@ class CountBank:
         self.settings = settings
         self.model = CountModel(settings.bin_ms, zone)
         per_day = self.model.per_day
-        memory = max(400.0, 30.0 * per_day)
+        memory, pooled_memory = (800.0, 800.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day)
         rises, drops = DAILY_SHIFTS if self.model.daily else SHORT_SHIFTS
-        self._rise, self._drop = _Side(rises, memory), _Side(drops, memory)
+        self._rise, self._drop = (_Side(shifts, memory, pooled_memory) for shifts in (rises, drops))
         self._echo = SeriesRows([0.0])
         """By how much, relative to what is expected, the last alarm exceeded it."""
         self._echo_keep = np.float32(0.85 if self.model.daily else 0.5 ** (4 / per_day))
@@ -230,7 +232,7 @@ class CountBank:
         self._drop.update(drop, mean, settled)
         echo = self._echo.live[0]
         above = seen > mean + 2.6 * np.sqrt(expected.variance)
-        alarming = ~scored.learning & (rise.score >= self._nominal()) | (above & (echo > 0))
+        alarming = ~scored.learning & (rise.score >= self.alarm_threshold() + _SURELY) | (above & (echo > 0))
         echo *= self._echo_keep
         echo[:] = np.where(alarming, np.maximum(echo, np.clip((seen - mean) / (mean + 1), 0, 200)), echo)
         echo[echo < 0.02] = 0
@@ -241,11 +243,14 @@ class CountBank:
     def alarm_threshold(self) -> float:
         """Return the score at which the budget of false alarms per day is spent over all live series.
 
-        Never below 2: who watches ten series a day and asks for one false alarm a day does not want every tenth day told.
+        It is where all series together have passed the budget so far, but at most what it would be if scores were
+        exactly what they say: where incidents are frequent, they themselves are the tail. Never below 2: who watches
+        ten series a day and asks for one false alarm a day does not want every tenth day told.
         """
         rate = 10 ** -self._rise.pooled.depth() + 10 ** -self._drop.pooled.depth()
-        wanted = -math.log10(self.settings.false_alarms_per_day / (max(1, self.n) * self.model.per_day))
-        return max(2.0, float(np.interp(wanted, -np.log10(rate), PooledTail.levels())))
+        wanted = math.log10(max(1, self.n) * self.model.per_day / self.settings.false_alarms_per_day)
+        realised = float(np.interp(wanted, -np.log10(rate), PooledTail.levels()))
+        return max(2.0, min(realised, wanted))
 
     def evict_silent(self, silent_bins: int) -> NDArray[np.int64]:
         """Forget series without any count in the last `silent_bins`; return the old numbers of those that stay."""
@@ -286,10 +291,6 @@ class CountBank:
         self._rise.restore(state["rise"])
         self._drop.restore(state["drop"])
         self._known = None
-
-    def _nominal(self) -> float:
-        """Return the score of a series' own alarm state: where the budget would be spent if tails were as modelled."""
-        return max(3.0, math.log10(max(1, self.n) * self.model.per_day / self.settings.false_alarms_per_day))
 
     def _expect(self, start_ms: int, holiday: float) -> Expectation:
         if self._known != (start_ms, holiday) or self._expected is None:

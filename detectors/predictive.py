@@ -22,6 +22,10 @@ _WINSOR = np.float32(2.6)
 """Counts further above their expectation than this many standard deviations teach no more than this."""
 
 
+_LEVEL_OF_A_CHILD = 0.3
+"""Variance of a new series' log level around that of its parent."""
+
+
 class LogLinear:
     """Coefficients of log-linear expectations, one column per series, with the update of West, Harrison and Migon.
 
@@ -88,8 +92,8 @@ class HourProfile:
     """How the hours of weekdays and of weekends differ, as gamma-distributed factors around the log-linear part.
 
     For a Poisson count with mean `without · f` and f ~ Gamma(a, b), the posterior is Gamma(a + count, b + without). An
-    hour leans on its neighbours, and they on the profile that all series have in common: `STRENGTH` is how many counts
-    each of them is worth against the series' own.
+    hour leans on its neighbours, and they on the profile that all series have in common; an hour of the weekend leans
+    on the same hour of weekdays. `STRENGTH` is how many counts each of them is worth against the series' own.
     """
 
     HOURS = 24
@@ -100,7 +104,7 @@ class HourProfile:
         self._keep = np.float32(1 - 1 / memory)
         self.common = np.ones(2 * self.HOURS)
 
-    def value(self, start_ms: int, moment: datetime, bin_ms: int) -> Floats:
+    def value(self, moment: datetime, bin_ms: int) -> Floats:
         """Return the factor in the middle of a bin, between the middles of two hours."""
         middle = moment.minute / 60 + bin_ms / (2 * HOUR_MS) - 0.5
         first = self._slot(moment) if middle >= 0 else self._step(self._slot(moment), -1)
@@ -109,12 +113,16 @@ class HourProfile:
             return self._hour(first)
         return np.asarray((1 - share) * self._hour(first) + share * self._hour(self._step(first, 1)))
 
-    def learn(self, moment: datetime, counts: Floats, without: Floats) -> None:
-        """Add what was counted in an hour against what was expected without its factor."""
+    def learn(self, moment: datetime, counts: Floats, without: Floats, settled: NDArray[np.bool_]) -> None:
+        """Add what was counted in an hour against what was expected without its factor.
+
+        In its first week the level of a series still runs after the hours: what was learnt then is soon forgotten.
+        """
         slot = self._slot(moment)
         a, b = self.state.live[slot], self.state.live[2 * self.HOURS + slot]
-        a *= self._keep
-        b *= self._keep
+        keep = np.where(settled, self._keep, np.float32(0.6))
+        a *= keep
+        b *= keep
         a += counts
         b += without
         heavy = np.minimum(b, 50)
@@ -125,13 +133,18 @@ class HourProfile:
 
     def _hour(self, slot: int) -> Floats:
         live, k = self.state.live, self.STRENGTH
-        near = [(self._step(slot, -1), 0.5), (slot, 1.0), (self._step(slot, 1), 0.5)]
-        a = np.full(self.state.n, k * sum(weight * self.common[each] for each, weight in near) / 2, dtype=np.float32)
-        b = np.full(self.state.n, k, dtype=np.float32)
-        for each, weight in near:
-            a += np.float32(weight) * live[each]
-            b += np.float32(weight) * live[2 * self.HOURS + each]
-        return np.asarray((live[slot] + k * a / b) / (live[2 * self.HOURS + slot] + k))
+        if slot >= self.HOURS:
+            lean = self._hour(slot - self.HOURS)  # of weekends less is seen, and most is as on other days
+        else:
+            near = [(self._step(slot, -1), 0.5), (slot, 1.0), (self._step(slot, 1), 0.5)]
+            common = k * sum(weight * self.common[each] for each, weight in near) / 2
+            a = np.full(self.state.n, common, dtype=np.float32)
+            b = np.full(self.state.n, k, dtype=np.float32)
+            for each, weight in near:
+                a += np.float32(weight) * live[each]
+                b += np.float32(weight) * live[2 * self.HOURS + each]
+            lean = a / b
+        return np.asarray((live[slot] + k * lean) / (live[2 * self.HOURS + slot] + k))
 
     def _slot(self, moment: datetime) -> int:
         return moment.hour + (self.HOURS if moment.weekday() >= 5 else 0)
@@ -173,7 +186,7 @@ class CountModel:
         Where days and hours begin.
     """
 
-    STRAIN_LIMIT = 0.7
+    STRAIN_LIMIT = 0.6
 
     def __init__(self, bin_ms: int, zone: tzinfo) -> None:
         self.bin_ms = bin_ms
@@ -185,15 +198,17 @@ class CountModel:
         # 3 % a day an ordinary Tuesday to the other.
         wander = 1e-5 if self.daily else 1e-3
         self.linear = LogLinear(
-            prior=[9.0] + [0.3] * 7 + [0.5] * 2 + [0.5] * season,
-            noise=[wander / per_day] + [1e-6 / per_day] * (9 + season),
+            prior=[9.0] + [0.3 if self.daily else 0.1] * 7 + [0.5] * 2 + [0.5] * season,
+            noise=[wander / per_day] + [1e-6 / per_day] * 7 + [1e-4 / per_day] * 2 + [1e-6 / per_day] * season,
         )
         self.hours = None if self.daily else HourProfile(60 * per_day / 24)
         self._memory = np.float32(max(400.0, 60.0 * per_day))
+        # How many telling bins the dispersion that all series have in common is worth against a series' own.
+        self._common = np.float32(20.0 if self.daily else 60.0)
         self.spread = SeriesRows([0.0, 0.0, 0.0, 2.0])
         """Sums of squared error over mean, of bins; dispersion alpha; how much better alpha predicts than phi."""
         self.strain = SeriesRows([0.0])
-        self._strain_bins = 21.0 if self.daily else 3.0 * per_day
+        self._strain_bins = 14.0 if self.daily else 3.0 * per_day
         self.age = SeriesRows([0.0, 0.0])
         """Bins since birth; bins since anything was counted."""
         self.after_holiday = 0.0
@@ -222,18 +237,22 @@ class CountModel:
         if len(grown):
             mean[1:, first:] = mean[1:, grown].mean(axis=1, dtype=np.float64)[:, None]
         mean[0, first:] = -2.0
+        inherited = [self.linear.mean, self.linear.covariance, *([] if self.hours is None else [self.hours.state])]
         for child, parent in enumerate(parents or ()):
             if 0 <= parent < first + child:
-                mean[:, first + child] = mean[:, parent]
+                for rows in inherited:
+                    rows.live[:, first + child] = rows.live[:, parent]
+                self.linear.covariance.live[0, first + child] += _LEVEL_OF_A_CHILD
 
     def expect(self, start_ms: int, holiday: float) -> Expectation:
         """Predict the bin that starts at `start_ms`; `holiday` 0 to 1."""
         f, q = self.linear.predict(self._design(start_ms, holiday))
         if self.hours is not None:
-            f += np.log(self.hours.value(start_ms, self._moment(start_ms), self.bin_ms))
+            f += np.log(self.hours.value(self._moment(start_ms), self.bin_ms))
         shape = 1 / q + np.float32(0.5)  # trigamma(shape) = q, to a few per cent
         mean = np.maximum(shape * np.exp(np.minimum(f - digamma(shape), 30)), _SMALLEST_MEAN).astype(np.float32)
-        return Expectation(mean, self._variance(mean) + mean * mean / shape, shape, q)
+        variance = (self._variance(mean) + mean * mean / shape).astype(np.float32)
+        return Expectation(mean, variance, shape.astype(np.float32), q)
 
     def learning(self) -> NDArray[np.bool_]:
         """Return which series have not been seen long enough for an alarm."""
@@ -263,12 +282,17 @@ class CountModel:
         own = variance - mean * mean / shape
         deviation = np.sqrt(variance)
         edge = mean + _WINSOR * deviation + 1
+        # A young series believes what it sees: its first expectations are too poor to doubt the counts by.
+        young = self.learning()
         strain = self.strain.live[0]
         strain += (np.clip((counts - mean) / deviation, -3, 3) - strain) / np.float32(self._strain_bins)
         strained = np.abs(strain) > self.STRAIN_LIMIT
         weight = mean / own
         weight[alarming & ~strained] = 0
-        seen = np.where(strained, counts, np.minimum(counts, edge)) * weight
+        if holiday or self.after_holiday:
+            # Who does not know his ordinary days yet would learn the holiday as one.
+            weight[young] = 0
+        seen = np.where(strained | young, counts, np.minimum(counts, edge)) * weight
         # Gamma(shape, shape/mean) of the rate becomes Gamma(shape + seen, shape/mean + weight).
         after = shape + seen
         shift = digamma(after) - digamma(shape) - np.log1p(weight * mean / shape)
@@ -283,13 +307,12 @@ class CountModel:
         if self.hours is not None:
             moment = self._moment(start_ms)
             ordinary = np.float32((1 - holiday) * (1 - self.after_holiday))
-            factor = self.hours.value(start_ms, moment, self.bin_ms)
-            self.hours.learn(moment, seen * ordinary, weight * mean / factor * ordinary)
+            without = weight * mean / self.hours.value(moment, self.bin_ms) * ordinary
+            self.hours.learn(moment, np.asarray(seen * ordinary), np.asarray(without), self.settled())
         # What was not known of the mean is no dispersion of the counts.
         squared = (np.minimum(counts, mean + 4 * deviation + 2) - mean) ** 2 - mean * mean / shape
         self._learn_spread(squared, mean, (weight > 0) & (shape > 4))
-        day = self._moment(start_ms).date() != self._moment(start_ms + self.bin_ms).date()
-        if day:
+        if self._moment(start_ms).date() != self._moment(start_ms + self.bin_ms).date():
             self.after_holiday = holiday
         age = self.age.live
         age[0] += 1
@@ -314,7 +337,7 @@ class CountModel:
     def _variance(self, mean: Floats) -> Floats:
         """Return the variance of counts at a known mean: proportional to it, or growing with its square."""
         errors, bins, alpha, better = self.spread.live
-        phi = np.maximum((errors + 20 * np.float32(self.common_phi)) / (bins + 20), 1)
+        phi = np.maximum((errors + self._common * np.float32(self.common_phi)) / (bins + self._common), 1)
         share = 1 / (1 + np.exp(np.clip(-better, -30, 30)))
         return np.asarray(share * phi * mean + (1 - share) * (mean + alpha * mean * mean) + np.float32(0.01) * mean)
 
@@ -326,7 +349,8 @@ class CountModel:
         telling = np.minimum(mean / np.float32(0.3), 1) * learnt
         better *= np.float32(0.995)
         better += 0.5 * telling * (np.log(two / one) + np.minimum(squared / two, 9) - np.minimum(squared / one, 9))
-        keep = 1 - 1 / self._memory
+        # The errors of the first week are those of an unknown rhythm.
+        keep = 1 - 1 / np.where(self.settled(), self._memory, np.float32(min(float(self._memory), 60.0)))
         errors *= keep
         bins *= keep
         errors += telling * squared / mean

@@ -27,9 +27,9 @@ class ShiftScan:
 
     The evidence of an alternative is what is left of the last bin's, not below zero, plus the logarithm of the
     likelihood ratio of this bin. It is a scan over all windows that end now, of which the strangest wins, in constant
-    memory; without forgetting, a threshold of h nats is passed by chance in at most e^-h of the bins, and a shift of the
-    size looked for is found as early as any method can (Lorden 1971). The sizes looked for are in standard deviations,
-    so that one set serves a count a week and a thousand an hour.
+    memory; without forgetting, a threshold of h nats is passed by chance in at most e^-h of the bins, and a shift of
+    the size looked for is found as early as any method can (Lorden 1971). The sizes looked for are in standard
+    deviations, so that one set serves a count a week and a thousand an hour.
 
     When it fails: shifts much smaller than the smallest alternative, as slow ramps are at first.
     Cost: two logarithms an alternative and series, about 20 ns.

@@ -56,16 +56,16 @@ class OwnTail:
         hits += hit
         excess += hit * np.minimum((score - self.LEVEL) * _LN10, self._MOST)
         everything = self.rows.live.sum(axis=1, dtype=np.float64)
-        self.common_rate = (everything[1] + 100) / (everything[0] + 1000)
-        self.common_excess = (everything[2] + 100) / (everything[1] + 100)
+        self.common_rate = float((everything[1] + 100) / (everything[0] + 1000))
+        self.common_excess = float((everything[2] + 100) / (everything[1] + 100))
 
 
 class PooledTail:
     """The tail of all series together: how often quiet series begin to exceed a score.
 
-    Exceedances are counted down to a rate of `DEEPEST`; below, where incidents themselves are what exceeds, the straight
-    line of log rate over score goes on with its slope. Of a spell of exceeding bins only the first counts, as an alarm
-    that lasts is one alarm.
+    Exceedances are counted down to a rate of `DEEPEST`; below, where incidents themselves are what exceeds, the
+    straight line of log rate over score goes on with its slope. Of a spell of exceeding bins only the first counts, as
+    an alarm that lasts is one alarm.
 
     When it fails: when incidents are so frequent that they are the tail.
     """
@@ -109,7 +109,7 @@ class PooledTail:
     @classmethod
     def levels(cls) -> NDArray[np.float64]:
         """Return the scores at which exceedances are counted."""
-        return np.arange(cls.LEVELS) * cls.STEP
+        return np.linspace(0.0, (cls.LEVELS - 1) * cls.STEP, cls.LEVELS)
 
     def _counted(self, score: Floats) -> NDArray[np.int64]:
         place = np.minimum(score / np.float32(self.STEP), self.LEVELS - 1).astype(np.int64)
