@@ -31,7 +31,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 2
+VERSION = 3
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -94,6 +94,8 @@ class Bank:
         self.started_ms = 0
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
         self._alarms: dict[int, list[_Alarm]] = {}
+        self._learnt: dict[int, int] = {}
+        """When each theme was first counted."""
 
     # -- the way of one call -----------------------------------------------------------------------------------------
 
@@ -183,6 +185,8 @@ class Bank:
             value = table.measured_id(measured)
             touched.update(table.count(value, number, who, ts))
             self.recent.add(value, observation)
+            if measured[0] == "theme":
+                self._learnt.setdefault(value, ts)
 
     def _bounded(self, signed: Signature) -> Signature:
         """Return a signature that is known or still fits: beyond the bound its own dimensions go first, then all."""
@@ -232,8 +236,9 @@ class Bank:
         if not len(kept):
             return []
         rows, counts, mean, strange = rows[kept], counts[kept], mean[kept], strange[kept]
-        young = max(0.0, 1.0 - (tick - self.started_ms) / (2 * DAY_MS))
-        wide = (self.baseline.spread(rows)[:, None] + YOUNG_ALPHA * young) * LONG_WINDOW_ALPHA
+        since = np.array([self._learnt.get(value, self.started_ms) for value in table.row_measured[rows].tolist()])
+        young = np.maximum(0.0, 1.0 - (tick - since) / (2 * DAY_MS))
+        wide = (self.baseline.spread(rows) + YOUNG_ALPHA * young)[:, None] * LONG_WINDOW_ALPHA
         opening, weak = self._thresholds()
         scores = np.zeros_like(mean)
         scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
@@ -269,7 +274,7 @@ class Bank:
         measure, name = table.measured[value]
         top = min(strange, key=lambda each: (-each.score, table.cells[int(table.row_cell[each.row])]))
         cell = table.cells[int(table.row_cell[top.row])]
-        if measure == "theme" and self._never_seen(value):
+        if measure == "theme" and tick - self._learnt[value] < LEARNING_MS:
             return None  # a theme that has just been learnt rises from nothing
         new = measure in ("code", "template") and self._never_seen(value)
         minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
@@ -280,6 +285,8 @@ class Bank:
             return None
         opening, _ = self._thresholds()
         opens = top.score >= opening + MARGIN.get(measure, 0.0) and may_open(measure, name)
+        if measure == "theme" and not opens:
+            return None  # it is made of the same words as other witnesses: weak, it only blurs them
         alarms = self._alarms.setdefault(value, [])
         alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
         known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
@@ -317,7 +324,7 @@ class Bank:
         carried = cause.carried[-MAX_EVIDENCE:]
         if not carried:
             return None
-        if measure == "theme" and scattered(carried):
+        if measure == "theme" and (benign(carried) or scattered(carried)):
             return None
         texts = [(event.text, event.tokens) for event in carried if event.tokens]
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
@@ -393,6 +400,7 @@ class Bank:
                     (value, [msgspec.to_builtins(alarm) for alarm in alarms]) for value, alarms in self._alarms.items()
                 ],
                 "silence": self.silence.snapshot(),
+                "learnt": list(self._learnt.items()),
             }
         )
 
@@ -425,6 +433,7 @@ class Bank:
         self.watermark = state["watermark"]
         self.started_ms = state["started_ms"]
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
+        self._learnt = dict(state["learnt"])
         self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
 
 

@@ -26,6 +26,9 @@ PEAK_HALF_LIFE_DAYS = 5
 """How fast the highest ordinary count of a series is forgotten."""
 DAY_ENDS_MS = 20 * HOUR_MS
 """When a day's peak joins the ordinary ones, in UTC (04:00 in China): a rise is not measured against its own start."""
+LEARNT_LATE = "theme"
+"""A measure whose values begin when they are learnt, not when their cause does: before, nobody could be counted."""
+_LEARNT = ("total", "missed", "share", "surplus", "square", "alpha")
 _ALPHA_BOUNDS = (0.03, 0.5)
 _ALPHA_WEIGHT = 20.0
 
@@ -45,6 +48,8 @@ class ShareBaseline:
     def __init__(self, table: CountTable) -> None:
         self.table = table
         self.total: Floats = np.zeros(0)
+        self.missed: Floats = np.zeros(0)
+        """Of everybody in a row's cell, those who came before its value was known."""
         self.share: Floats = np.zeros(0)
         self.surplus: Floats = np.zeros(0)
         self.square: Floats = np.zeros(0)
@@ -60,7 +65,7 @@ class ShareBaseline:
         have, want = len(self.total), self.table.n
         if want <= have:
             return
-        for name in ("total", "share", "surplus", "square"):
+        for name in ("total", "missed", "share", "surplus", "square"):
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
         self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.12)))
         self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
@@ -70,14 +75,18 @@ class ShareBaseline:
             )
         for row in range(have, want):
             parent = int(self.table.parent[row])
+            below = int(self.table.denominator[row])
+            measure = self.table.measured[int(self.table.row_measured[row])][0]
+            if measure == LEARNT_LATE:
+                above = int(self.table.denominator[parent]) if parent >= 0 else below
+                late = self.missed[parent] / max(self.total[above], 1.0) if parent >= 0 else 1.0
+                self.missed[row] = late * self.total[below]
             if parent >= 0:
                 self.share[row] = self.share[parent]
                 self.alpha[row] = self.alpha[parent]
             else:
-                below = int(self.table.denominator[row])
-                seen = self.total[below] if below >= 0 else 0.0
+                seen = self.total[below] - self.missed[row] if below >= 0 else 0.0
                 self.share[row] = SIGHT_PRIOR / (seen + PARENT_WEIGHT)
-                measure = self.table.measured[int(self.table.row_measured[row])][0]
                 self.alpha[row] = self.measure_alpha.get(measure, 0.15)
 
     def expected(self, rows: Ints, everybody: Floats) -> Floats:
@@ -113,6 +122,7 @@ class ShareBaseline:
         taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
         decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
         self.total = self.total * decay + taken
+        self.missed *= decay
         settled = has & (np.where(has, self.total[below], 0.0) >= SETTLED_CUSTOMERS) & (mean >= SETTLED_MEAN)
         settled &= seen <= mean + 3.0 * deviation + 1.0  # an incident is no dispersion
         self.surplus = self.surplus * decay + np.where(settled, (taken - mean) ** 2 - mean, 0.0)
@@ -123,7 +133,7 @@ class ShareBaseline:
         if (now - DAY_ENDS_MS) % DAY_MS < HOUR_MS:
             self.peak = np.maximum(self.peak * np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_DAYS)), self.today)
             self.today[:] = 0
-        totals = np.where(has, self.total[below], 0.0)
+        totals = np.where(has, self.total[below] - self.missed, 0.0)
         depths = table.depth[:n]
         for depth in range(int(depths.max()) + 1):
             rows = np.flatnonzero(has & (depths == depth))
@@ -151,7 +161,7 @@ class ShareBaseline:
         """Return how many customers of everybody the expectation of each row rests on."""
         self.follow()
         below = self.table.denominator[rows]
-        return np.where(below >= 0, self.total[below], self.total[rows])
+        return np.where(below >= 0, self.total[below] - self.missed[rows], self.total[rows])
 
     def alarm(self, rows: Ints, now: int) -> None:
         """Hold the learning of `rows` at their own expectation for a day, then let them learn for a day at least.
@@ -166,7 +176,7 @@ class ShareBaseline:
         """Return the state as numbers and bytes."""
         self.follow()
         return {
-            **{name: getattr(self, name).tobytes() for name in ("total", "share", "surplus", "square", "alpha")},
+            **{name: getattr(self, name).tobytes() for name in _LEARNT},
             "peak": self.peak.tobytes(),
             "today": self.today.tobytes(),
             "alarmed_until": self.alarmed_until.tobytes(),
@@ -175,7 +185,7 @@ class ShareBaseline:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state written by `snapshot`."""
-        for name in ("total", "share", "surplus", "square", "alpha"):
+        for name in _LEARNT:
             setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
         self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
         for name in ("peak", "today"):

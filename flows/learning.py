@@ -10,6 +10,7 @@ import msgspec
 from flows.state import pack, unpack
 from models.features import feature_matrix
 from models.online import Learner, speaks
+from models.themes import Themes
 from qianshao.action import Action
 from qianshao.clock import MINUTE_MS
 from qianshao.event import Observation
@@ -18,12 +19,13 @@ LEARNING_MS = 10 * MINUTE_MS
 """What was learnt takes effect at these ticks: often enough for labels that come minutes late, seldom enough to cost
 nothing."""
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class _State(msgspec.Struct):
     tick: int
     learner: bytes
+    themes: bytes
 
 
 class Learning:
@@ -37,8 +39,9 @@ class Learning:
     Cost: about 15 µs a customer's message, 25–60 µs a label.
     """
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Learner, themes: Themes) -> None:
         self._learner = learner
+        self._themes = themes
         self._tick = 0
 
     def adapt(self, observations: Sequence[Observation], actions: Sequence[tuple[int, Action]] = ()) -> None:
@@ -70,6 +73,7 @@ class Learning:
                 begin = place
                 self._tick = observation.ts // LEARNING_MS * LEARNING_MS
                 self._learner.advance(self._tick)
+                self._themes.advance(self._tick)
         self._take(observations[begin:])
 
     def _take(self, observations: Sequence[Observation]) -> None:
@@ -82,10 +86,12 @@ class Learning:
         for each, guess in zip(telling, self._learner.label(telling, rows), strict=True):
             each.guess, each.guess_confidence, each.sentiment, each.topic, each.topic_confidence = guess
         self._learner.learn(telling, rows)
+        for each, theme in zip(telling, self._themes.label(telling), strict=True):
+            each.theme, each.theme_confidence = theme
 
     def snapshot(self) -> bytes:
         """Write the whole state."""
-        return pack("learning", SNAPSHOT_VERSION, _State(self._tick, self._learner.snapshot()))
+        return pack("learning", SNAPSHOT_VERSION, _State(self._tick, self._learner.snapshot(), self._themes.snapshot()))
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot.
@@ -98,3 +104,4 @@ class Learning:
         state = unpack(data, "learning", SNAPSHOT_VERSION, _State)
         self._tick = state.tick
         self._learner.restore(state.learner)
+        self._themes.restore(state.themes)

@@ -13,6 +13,7 @@ from flows.pipeline import Stages
 from models.masking import mask_excerpt
 from models.online import Learner
 from models.own_files import OwnFiles
+from models.themes import Themes
 from models.understanding import Understanding
 from qianshao.clock import MINUTE_MS, SECOND_MS
 from qianshao.config import Config, pseudonym_key
@@ -81,7 +82,7 @@ def product_stages(config: Config, calendar: Path | None, kept: Path | None = No
     return Stages(
         labeller=lambda: Reading(key, files),
         excerpt=mask_excerpt,
-        learning=lambda: Learning(Learner()),
+        learning=lambda: Learning(Learner(), Themes()),
         bank=lambda root: Bank(config.detection, root=root, decision_ms=decision_ms, zone=zone, calendar=planned),
         desk=lambda: Desk(config),
         trends=lambda: TrendBook(zone, config.service.allowed_lateness_minutes * MINUTE_MS),

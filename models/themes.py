@@ -10,7 +10,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from models.waiting import Waiting, WaitingState
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
@@ -41,9 +40,10 @@ _TEMPER = 0.8
 _NO_THEME = float(np.log(0.3))
 _LIKELY = 1.5
 """What a customer's words must say for a theme, in natural logarithms, however common the theme is."""
-_LIKES_RANGE = (-3.0, 6.0)
-_GROUPING_TICKETS = 5.0
-_REGROUP_MS = 6 * HOUR_MS
+_SAME_THEME = 0.3
+"""A theme that takes in others with more than this share of its tickets is another version of itself."""
+_RELEASE_MS = 20 * HOUR_MS
+"""When a day ends and what it taught takes effect, in UTC: at four in the morning in China, as the day's peaks do."""
 
 
 class ThemeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +60,8 @@ class ThemeLimits(msgspec.Struct, frozen=True, kw_only=True):
     one_fault: float = 0.5
     """Cosine of what their customers say, from which two phrasings are one fault."""
     telling: float = 0.7
-    """How much a theme's own tickets' customers must speak for it on average, in natural logarithms."""
-    enough_tickets: int = 4
+    """How much the words of a theme's customers must speak for it on average, in natural logarithms."""
+    enough_tickets: int = 5
     confidence: float = 0.6
 
 
@@ -77,9 +77,7 @@ class _State(msgspec.Struct, array_like=True):
     name: str
     version: int
     phrasings: int
-    tick: int
-    regrouped: int
-    faded: int
+    day: int
     opened: int
     texts: float
     documents: float
@@ -89,16 +87,15 @@ class _State(msgspec.Struct, array_like=True):
     background: bytes
     centroids: tuple[bytes, bytes]
     words: tuple[bytes, bytes]
-    weights: tuple[bytes, bytes]
-    unsaid: bytes
-    known: bytes
-    good: bytes
-    served: bytes
-    priors: bytes
-    titles: list[tuple[int, str]]
     names: list[str]
     examples: list[str]
-    pending: list[tuple[int, int, bytes]]
+    written: list[str]
+    leading: bytes
+    titles: list[str]
+    known: bytes
+    weights: tuple[bytes, bytes]
+    unsaid: bytes
+    priors: bytes
     waiting: WaitingState
 
 
@@ -128,29 +125,32 @@ class Themes:
     def _clear(self) -> None:
         limits = self.limits
         count = limits.max_phrasings
-        self._tick = self._regrouped = self._faded = 0
+        self._day = 0
         self._opened = 0
         self._texts = 0.0
+        self._documents = 0.0
         self._frequency = np.zeros(GRAMS)
         self._background = np.zeros(WORDS)
-        self._documents = 0.0
         self._centroids = np.zeros((GRAMS, count), np.float32)
         self._squares = np.zeros(count)
         self._tickets = np.zeros(count)
         self._taught = np.zeros(count)
-        self._likes = np.zeros(count)
-        self._judged = np.zeros(count)
         self._closeness = np.zeros(count)
         self._serials = np.zeros(count, np.int64)
         self._used = np.zeros(count, np.int64)
-        self._leaders = np.arange(count)
+        self._leaders = np.full(count, -1)
+        self._versions = np.zeros(count, np.int64)
         self._words = np.zeros((count, WORDS), np.float32)
         self._names: list[str] = []
         self._examples: list[str] = []
-        self._pending: list[tuple[int, int, NDArray[np.int32]]] = []
         self._waiting = Waiting(limits.max_customers, limits.max_words, limits.max_age_minutes * MINUTE_MS)
-        self._weights = np.zeros((WORDS, count), np.float32)
-        self._serve(range(0))
+        self._written: list[str] = []
+        self._leading: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._titles: list[str] = []
+        self._known: NDArray[np.bool_] = np.zeros(WORDS, np.bool_)
+        self._weights: NDArray[np.float32] = np.zeros((WORDS, 0), np.float32)
+        self._unsaid: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._priors: NDArray[np.float64] = np.zeros(0)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -189,34 +189,30 @@ class Themes:
             self._background[said] += 1.0
             self._documents += 1.0
         phrasing = self._phrasing(observation)
-        if phrasing >= 0 and said is not None:
-            self._judge(phrasing, said)
-            self._pending.append((phrasing, int(self._serials[phrasing]), said))
-        if phrasing >= 0 and self._good[self._leaders[phrasing]]:
-            return Theme(self._titles[int(self._leaders[phrasing])], 1.0)
+        if phrasing >= 0:
+            if said is not None:
+                self._words[phrasing, said] += 1.0
+                self._taught[phrasing] += 1.0
+            written = self._written[phrasing]
+            if written:
+                return Theme(written, 1.0)
         return Theme() if said is None else self._guess(said)
 
     def _guess(self, said: NDArray[np.int32]) -> Theme:
-        served = self._served
-        if not len(served):
+        if not len(self._leading):
             return Theme()
-        evidence = self._evidence(said)[served]
+        known = said[self._known[said]]
+        if not len(known):
+            return Theme()
+        evidence = _TEMPER * (self._weights[known].sum(axis=0) + len(known) * self._unsaid)
         scores = evidence + self._priors
         best = int(scores.argmax())
-        slot = int(served[best])
-        if not self._good[slot] or evidence[best] < _LIKELY:
+        name = self._titles[best]
+        if not name or evidence[best] < _LIKELY:
             return Theme()
         top = max(float(scores[best]), _NO_THEME)
         share = np.exp(scores[best] - top) / (np.exp(scores - top).sum() + np.exp(_NO_THEME - top))
-        if share < self.limits.confidence:
-            return Theme()
-        return Theme(self._titles[slot], round(float(share), 3))
-
-    def _evidence(self, said: NDArray[np.int32]) -> NDArray[np.float64]:
-        """How much words speak for each theme, by the slot of its leader."""
-        known = said[self._known[said]]
-        weights: NDArray[np.float64] = self._weights[known].sum(axis=0, dtype=np.float64) + len(known) * self._unsaid
-        return _TEMPER * weights
+        return Theme(name, round(float(share), 3)) if share >= self.limits.confidence else Theme()
 
     # -- phrasings ---------------------------------------------------------------------------------------------------
 
@@ -258,6 +254,7 @@ class Themes:
             slot = count
             self._names.append("")
             self._examples.append("")
+            self._written.append("")
         else:
             age = (self._used.max() - self._used) / _UNUSED_MS
             slot = int((self._tickets * 0.5**age).argmin())
@@ -266,125 +263,118 @@ class Themes:
         return slot
 
     def _close(self, slot: int) -> None:
-        orphans = np.flatnonzero(self._leaders == slot)
-        self._leaders[orphans] = orphans
-        self._leaders[slot] = slot
-        self._good[slot] = False
-        self._unsaid[slot] = 0.0
-        self._weights[:, slot] = 0.0
-        self._names[slot] = self._examples[slot] = ""
-        for counts in (self._squares, self._tickets, self._taught, self._likes, self._judged, self._closeness):
+        self._leaders[slot] = -1
+        heirs = np.flatnonzero(self._leaders == slot)
+        if len(heirs):
+            eldest = int(heirs[self._serials[heirs].argmin()])
+            self._leaders[heirs] = eldest
+            self._names[eldest] = self._names[slot]
+            self._versions[eldest] = self._versions[slot]
+        self._versions[slot] = 0
+        self._names[slot] = self._examples[slot] = self._written[slot] = ""
+        for counts in (self._squares, self._tickets, self._taught, self._closeness):
             counts[slot] = 0.0
         self._centroids[:, slot] = 0.0
         self._words[slot] = 0.0
 
-    def _judge(self, slot: int, said: NDArray[np.int32]) -> None:
-        """Note how much a customer's words speak for the theme of the ticket, before they teach it."""
-        evidence = float(np.clip(self._evidence(said)[self._leaders[slot]], *_LIKES_RANGE))
-        self._judged[slot] += 1.0
-        self._likes[slot] += max(0.05, 1.0 / (self._judged[slot] + 1.0)) * (evidence - self._likes[slot])
-
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def advance(self, tick: int) -> None:
-        """Learn what came since the last tick; every six hours also say anew which phrasings are one fault."""
-        self._tick = tick
+        """Forget what waited too long; at the end of a day let what it taught take effect."""
         self._waiting.advance(tick)
-        touched: set[int] = set()
-        for slot, serial, said in self._pending:
-            if self._serials[slot] == serial:
-                self._words[slot, said] += 1.0
-                self._taught[slot] += 1.0
-                touched.add(int(self._leaders[slot]))
-        self._pending = []
-        if tick - self._faded >= DAY_MS:
-            self._faded = tick
-            self._fade()
-        if tick - self._regrouped >= _REGROUP_MS:
-            self._regrouped = tick
-            self._regroup()
-            touched = set(range(len(self._names)))
-        if touched:
-            self._serve(sorted(touched))
+        day = (tick - _RELEASE_MS) // DAY_MS
+        if day > self._day:
+            if self._day:
+                self._release()
+            self._day = day
 
-    def _fade(self) -> None:
+    def _release(self) -> None:
         for counts in (self._words, self._tickets, self._taught):
             counts *= _DAILY_FADING
         if self._documents >= _MEMORY_DOCUMENTS:
             self._documents, self._background = self._documents / 2, self._background / 2
+        self._group()
+        self._serve()
 
-    def _regroup(self) -> None:
-        """Join phrasings whose customers say the same to the one of them with the most tickets."""
+    def _group(self) -> None:
+        """Join themes, and phrasings of which enough is known, whose customers say the same; nothing is ever parted.
+
+        A theme that grew a lot by it goes on under another version of its name: it would rise by itself.
+        """
         count = len(self._names)
-        self._leaders = np.arange(len(self._leaders))
-        order = [slot for slot in range(count) if self._taught[slot] >= _GROUPING_TICKETS]
-        order.sort(key=lambda slot: (-self._taught[slot], self._serials[slot]))
-        if not order:
-            return
-        counts = sparse.csr_matrix(self._words[order])
-        slots, words = np.repeat(np.arange(len(order)), np.diff(counts.indptr)), counts.indices
-        taught = self._taught[order][slots]
-        weight = self._weight(counts.data.astype(np.float64), taught, words)
-        shares = counts.data / taught * np.maximum(weight, 0.0) * (self._background[words] >= _KNOWN_WORD)
-        said = sparse.csr_matrix((shares, words, counts.indptr), shape=counts.shape)
-        overlap = (said @ said.T).toarray()
-        length = np.sqrt(np.maximum(overlap.diagonal(), 1e-12))
-        overlap /= length[:, None] * length[None, :]
-        free = np.ones(len(order), np.bool_)
-        for place in range(len(order)):
-            if not free[place]:
+        alone = (self._taught[:count] >= self.limits.enough_tickets) & (self._leaders[:count] < 0)
+        self._leaders[:count][alone] = np.flatnonzero(alone)
+        leaders = [leader for leader in set(self._leaders[:count].tolist()) if leader >= 0]
+        taught = {leader: float(self._taught[:count][self._leaders[:count] == leader].sum()) for leader in leaders}
+        leaders.sort(key=lambda leader: (-taught[leader], int(self._serials[leader])))
+        self._known = self._background >= _KNOWN_WORD
+        profiles: list[NDArray[np.float64]] = []
+        kept: list[int] = []
+        grown = dict.fromkeys(leaders, 0.0)
+        for leader in leaders:
+            counts = self._words[:count][self._leaders[:count] == leader].sum(axis=0, dtype=np.float64)
+            if not self._tells(counts, taught[leader]):
                 continue
-            members = np.flatnonzero(free & (overlap[place] >= self.limits.one_fault))
-            free[members] = False
-            free[place] = False
-            self._leaders[np.array(order)[members]] = order[place]
-
-    def _weight(self, counts: NDArray[np.float64], taught: NDArray[np.float64], words: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Log-odds of words among a theme's customers against everybody."""
-        prior = _PRIOR_DOCUMENTS * self._share(words)
-        return np.asarray(np.log((counts + prior) / (taught + _PRIOR_DOCUMENTS) / (prior / _PRIOR_DOCUMENTS)))
-
-    def _share(self, words: NDArray[np.int32]) -> NDArray[np.float64]:
-        share: NDArray[np.float64] = (self._background[words] + 0.5) / (self._documents + 20.0)
-        return share
-
-    def _serve(self, leaders: Sequence[int]) -> None:
-        """Let what was learnt about some themes take effect, and say which ones are known well enough."""
-        limits = self.limits
-        count = len(self._names)
-        for slot in range(count):
-            if not self._names[slot] and self._tickets[slot] >= limits.enough_tickets:
-                self._names[slot] = self._examples[slot]
-        every = self._leaders[:count]
-        size = len(self._tickets)
-
-        def pooled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.bincount(every, values[:count], size)
-
-        taught, judged = pooled(self._taught), pooled(np.minimum(self._judged, 1.0 / 0.05))
-        likes = pooled(self._likes * np.minimum(self._judged, 1.0 / 0.05)) / np.maximum(judged, 1.0)
-        for slot in leaders:
-            self._weights[:, slot] = 0.0
-            members = np.flatnonzero(every == slot)
-            if len(members):
-                counts = self._words[members].sum(axis=0, dtype=np.float64) if len(members) > 1 else self._words[slot]
-                words = np.flatnonzero(counts).astype(np.int32)
-                weight = self._weight(counts[words].astype(np.float64), taught[slot], words)
-                unsaid = np.log(_PRIOR_DOCUMENTS / (taught[slot] + _PRIOR_DOCUMENTS))
-                self._weights[words, slot] = weight - unsaid
-        self._unsaid = np.log(_PRIOR_DOCUMENTS / (taught + _PRIOR_DOCUMENTS))
-        self._known: NDArray[np.bool_] = self._background >= _KNOWN_WORD
-        self._good: NDArray[np.bool_] = (likes >= limits.telling) & (taught >= limits.enough_tickets)
-        self._served: NDArray[np.intp] = np.unique(every)
-        tickets = pooled(self._tickets)
-        self._priors = np.log((tickets[self._served] + 0.5) / (tickets.sum() + 1.0))
-        self._titles: dict[int, str] = {}
-        for slot in np.flatnonzero(self._good[:count]).tolist():
-            members = [each for each in np.flatnonzero(every == slot).tolist() if self._names[each]]
-            if members:
-                self._titles[slot] = self._names[min(members, key=lambda each: int(self._serials[each]))]
+            profile = self._profile(counts, taught[leader])
+            alike = [float(profile @ other) for other in profiles]
+            best = int(np.argmax(alike)) if alike else -1
+            if best >= 0 and alike[best] >= self.limits.one_fault:
+                self._leaders[:count][self._leaders[:count] == leader] = kept[best]
+                grown[kept[best]] += taught[leader]
             else:
-                self._good[slot] = False
+                kept.append(leader)
+                profiles.append(profile)
+        for leader in kept:
+            if grown[leader] > _SAME_THEME * taught[leader]:
+                self._versions[leader] += 1
+
+    def _profile(self, counts: NDArray[np.float64], taught: float) -> NDArray[np.float64]:
+        """How often a theme's customers say each word, weighted by how telling it is; of length one."""
+        profile = counts * np.maximum(self._weight(counts, taught), 0.0) * self._known
+        return np.asarray(profile / max(float(np.sqrt(profile @ profile)), 1e-9))
+
+    def _weight(self, counts: NDArray[np.float64], taught: float) -> NDArray[np.float64]:
+        """Log-odds of every word among a theme's customers against everybody."""
+        share = (self._background + 0.5) / (self._documents + 20.0)
+        weight: NDArray[np.float64] = np.log((counts / share + _PRIOR_DOCUMENTS) / (taught + _PRIOR_DOCUMENTS))
+        return weight
+
+    def _serve(self) -> None:
+        """Let all that was learnt take effect, and name the themes that are known well enough."""
+        count = len(self._names)
+        every = self._leaders[:count]
+        self._known = self._background >= _KNOWN_WORD
+        leading = np.unique(every[every >= 0])
+        self._leading = leading[self._serials[leading].argsort()]
+        self._weights = np.zeros((WORDS, len(leading)), np.float32)
+        self._unsaid = np.zeros(len(leading), np.float32)
+        tickets = np.zeros(len(leading))
+        self._titles = [""] * len(leading)
+        self._written = [""] * count
+        for column, leader in enumerate(self._leading.tolist()):
+            members = np.flatnonzero(every == leader)
+            counts = self._words[members].sum(axis=0, dtype=np.float64)
+            taught = float(self._taught[members].sum())
+            tickets[column] = self._tickets[members].sum()
+            said = np.flatnonzero(counts)
+            unsaid = np.log(_PRIOR_DOCUMENTS / (taught + _PRIOR_DOCUMENTS))
+            self._unsaid[column] = unsaid
+            self._weights[said, column] = self._weight(counts, taught)[said] - unsaid
+            if not self._names[leader]:
+                self._names[leader] = self._examples[leader]
+            if self._tells(counts, taught):
+                version = int(self._versions[leader])
+                name = f"{self._names[leader]}·{version}" if version else self._names[leader]
+                self._titles[column] = name
+                for member in members.tolist():
+                    self._written[member] = name
+        self._priors = np.log((tickets + 0.5) / (self._tickets.sum() + 1.0))
+
+    def _tells(self, counts: NDArray[np.float64], taught: float) -> bool:
+        """Whether what a theme's customers say speaks for it, each judged by what the others said."""
+        others = self._weight(np.maximum(counts - 1.0, 0.0), max(taught - 1.0, 0.0))
+        evidence = _TEMPER * float((counts * others)[self._known].sum()) / max(taught, 1.0)
+        return taught >= self.limits.enough_tickets and evidence >= self.limits.telling
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -394,34 +384,34 @@ class Themes:
             name=NAME,
             version=VERSION,
             phrasings=self.limits.max_phrasings,
-            tick=self._tick,
-            regrouped=self._regrouped,
-            faded=self._faded,
+            day=self._day,
             opened=self._opened,
             texts=self._texts,
             documents=self._documents,
             numbers=np.stack(self._numbers()).tobytes(),
-            places=np.stack((self._serials, self._used, self._leaders)).tobytes(),
+            places=np.stack(self._places()).tobytes(),
             frequency=self._frequency.tobytes(),
             background=self._background.tobytes(),
             centroids=_packed(self._centroids),
             words=_packed(self._words),
-            weights=_packed(self._weights),
-            unsaid=self._unsaid.tobytes(),
-            known=self._known.tobytes(),
-            good=self._good.tobytes(),
-            served=self._served.tobytes(),
-            priors=self._priors.tobytes(),
-            titles=list(self._titles.items()),
             names=self._names,
             examples=self._examples,
-            pending=[(slot, serial, said.tobytes()) for slot, serial, said in self._pending],
+            written=self._written,
+            leading=self._leading.tobytes(),
+            titles=self._titles,
+            known=self._known.tobytes(),
+            weights=_packed(self._weights),
+            unsaid=self._unsaid.tobytes(),
+            priors=self._priors.tobytes(),
             waiting=self._waiting.snapshot(),
         )
         return msgspec.msgpack.encode(state)
 
     def _numbers(self) -> tuple[NDArray[np.float64], ...]:
-        return (self._squares, self._tickets, self._taught, self._likes, self._judged, self._closeness)
+        return (self._squares, self._tickets, self._taught, self._closeness)
+
+    def _places(self) -> tuple[NDArray[np.int64], ...]:
+        return (self._serials, self._used, self._leaders, self._versions)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot.
@@ -444,28 +434,28 @@ class Themes:
             ) from None
 
     def _take_over(self, state: _State) -> None:
-        self._tick, self._regrouped, self._faded = state.tick, state.regrouped, state.faded
-        self._opened, self._texts, self._documents = state.opened, state.texts, state.documents
         count = self.limits.max_phrasings
+        self._day, self._opened = state.day, state.opened
+        self._texts, self._documents = state.texts, state.documents
         for mine, theirs in zip(self._numbers(), np.frombuffer(state.numbers).reshape(-1, count), strict=True):
             mine[:] = theirs
-        self._serials[:], self._used[:], self._leaders[:] = np.frombuffer(state.places, np.int64).reshape(3, count)
+        for at, place in zip(self._places(), np.frombuffer(state.places, np.int64).reshape(-1, count), strict=True):
+            at[:] = place
         self._frequency[:] = np.frombuffer(state.frequency)
         self._background[:] = np.frombuffer(state.background)
-        for table, packed in (
+        self._names, self._examples = list(state.names), list(state.examples)
+        self._written, self._titles = list(state.written), list(state.titles)
+        self._leading = np.frombuffer(state.leading, np.intp).copy()
+        self._known[:] = np.frombuffer(state.known, np.bool_)
+        self._weights = np.zeros((WORDS, len(self._leading)), np.float32)
+        self._unsaid = np.frombuffer(state.unsaid, np.float32).copy()
+        self._priors = np.frombuffer(state.priors).copy()
+        for table, (places, values) in (
             (self._centroids, state.centroids),
             (self._words, state.words),
             (self._weights, state.weights),
         ):
-            table.reshape(-1)[np.frombuffer(packed[0], np.int32)] = np.frombuffer(packed[1], np.float32)
-        self._unsaid = np.frombuffer(state.unsaid).copy()
-        self._known = np.frombuffer(state.known, np.bool_).copy()
-        self._good = np.frombuffer(state.good, np.bool_).copy()
-        self._served = np.frombuffer(state.served, np.intp).copy()
-        self._priors = np.frombuffer(state.priors).copy()
-        self._titles = dict(state.titles)
-        self._names, self._examples = list(state.names), list(state.examples)
-        self._pending = [(slot, serial, np.frombuffer(said, np.int32)) for slot, serial, said in state.pending]
+            table.reshape(-1)[np.frombuffer(places, np.int32)] = np.frombuffer(values, np.float32)
         self._waiting.restore(state.waiting)
 
 

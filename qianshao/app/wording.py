@@ -13,6 +13,7 @@ MEASURE_NAMES: dict[str, str] = {
     "topic": "主题",
     "ticket_type": "工单类型",
     "term": "用语",
+    "theme": "故障主题",
     "negative": "负面情绪",
     "danger": "危险信号",
     "code": "设备代码",

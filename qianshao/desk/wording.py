@@ -23,8 +23,15 @@ def about_of(case: Case) -> About:
         topic=topic,
         ticket_type=found.get("ticket_type", [None])[0],
         code=found.get("code", [None])[0],
-        terms=[*found.get("danger", []), *found.get("term", [])][:8],
+        terms=[*_dangers(case, found.get("danger", [])), *found.get("term", [])][:8],
     )
+
+
+def _dangers(case: Case, witnessed: list[str]) -> list[str]:
+    """Name the kinds of danger that the evidence asserts, most frequent first; a family alone only without a kind."""
+    ranked = sorted(case.dangers.items(), key=lambda item: (-item[1], item[0]))
+    named = [danger for danger, _ in ranked if danger in witnessed or danger.partition("/")[0] in witnessed]
+    return [danger.partition("/")[2] or danger for danger in named] or witnessed
 
 
 def place_of(case: Case) -> str:
@@ -49,6 +56,9 @@ def title_of(case: Case) -> str:
     if strongest.kind in ("silence", "drop"):
         return f"{place_of(case)} 来访中断：应有约 {strongest.expected:.0f} 位客户，实到 {strongest.observed:.0f} 位"
     what = [about.terms[0]] if about.terms else []
+    theme = _theme_of(case)
+    if not what and theme:
+        what.append(theme)
     if not what and about.topic:
         what.append(about.topic)
     if not what and about.ticket_type:
@@ -59,3 +69,9 @@ def title_of(case: Case) -> str:
         what.append("设备报错" if case.devices else "来访异常")
     people = f"{len(case.customers)} 位客户" if not case.by_device else f"{len(case.devices)} 台设备"
     return f"{place_of(case)} {'，'.join(what)}：已影响 {people}"
+
+
+def _theme_of(case: Case) -> str:
+    """The fault as agents write it down, of the strongest theme that may speak alone; '' if none does."""
+    themes = [(-each.score, key) for key, each in case.witnessed.items() if key.startswith("theme:") and each.opens]
+    return min(themes)[1].partition(":")[2].rpartition("·")[0] or min(themes)[1].partition(":")[2] if themes else ""

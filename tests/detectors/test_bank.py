@@ -250,3 +250,52 @@ def test_unlimited_dimensions_and_words_stay_within_their_bounds(monkeypatch: py
     assert target.table.signatures <= 53
     assert len(target.vocabulary) <= 102
     assert sum(1 for _ in target.recent.since(target.table.measured_id(("topic", "发票")), 0)) <= 100
+
+
+def refunds(days: float, *, seed: int = 3, per_hour: int = 30, learnt_after_days: float = 0.0) -> list[Observation]:
+    """Refund questions of one line; one in thirty means the refund that never came, in words of its own."""
+    chance = random.Random(seed)
+    events = ordinary(24 * days, per_hour=per_hour, seed=seed)
+    for event in events:
+        event.topic = "退款售后"
+        if event.ts >= START + learnt_after_days * 24 * HOUR_MS and chance.random() < 0.03:
+            event.theme = "退款未到账，已登记"
+    return events
+
+
+def lost_refunds(number: int, ts: int, *, theme: str) -> list[Observation]:
+    events = batch(number, ts, topic="退款售后", every_ms=6 * MINUTE_MS)
+    for event in events:
+        event.region = REGIONS[event.customer % len(REGIONS)]
+        event.terms, event.theme = (), theme
+    return events
+
+
+def themes_of(found: list[Finding]) -> set[str]:
+    return {finding.series.value for finding in found if finding.series.measure == "theme" and finding.opens}
+
+
+def test_a_fault_inside_a_busy_topic_is_found_only_through_its_theme() -> None:
+    noon = START + 2 * 24 * HOUR_MS + 12 * HOUR_MS
+    usual = refunds(3)
+    named = run(usual + lost_refunds(20, noon, theme="退款未到账，已登记"))
+    unnamed = run(usual + lost_refunds(20, noon, theme=""))
+    assert themes_of(named) == {"退款未到账，已登记"}
+    assert not [finding for finding in unnamed if finding.opens]
+
+
+def test_a_theme_that_was_only_just_learnt_does_not_rise_from_nothing() -> None:
+    assert not themes_of(run(refunds(4, per_hour=60, learnt_after_days=2.2)))
+
+
+def test_what_agents_write_when_somebody_only_asked_opens_nothing() -> None:
+    noon = START + 2 * 24 * HOUR_MS + 12 * HOUR_MS
+    assert not themes_of(run(refunds(3) + lost_refunds(20, noon, theme="咨询退款进度，已告知")))
+
+
+def test_a_theme_whose_customers_share_no_topic_opens_nothing() -> None:
+    noon = START + 2 * 24 * HOUR_MS + 12 * HOUR_MS
+    mixed = lost_refunds(20, noon, theme="客户反馈问题，已登记")
+    for event in mixed:
+        event.topic = TOPICS[event.customer % len(TOPICS)]
+    assert not themes_of(run(refunds(3) + mixed))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from flows.learning import LEARNING_MS, Learning
 from models.online import Learner, LearnerLimits
+from models.themes import Themes, ThemeLimits
 from qianshao.action import Action
 from qianshao.errors import StoreError
 from qianshao.event import Observation
@@ -26,7 +27,7 @@ WORDS = {
 
 
 def fresh() -> Learning:
-    return Learning(Learner(LearnerLimits(bits=12, enough_labels=10)))
+    return Learning(Learner(LearnerLimits(bits=12, enough_labels=10)), Themes(ThemeLimits(max_phrasings=8)))
 
 
 def stream(seed: int, conversations: int) -> list[Observation]:

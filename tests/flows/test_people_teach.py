@@ -17,6 +17,7 @@ from flows.stages import Reading
 from flows.watermark import FOLLOWERS
 from flows.worker import run_flow
 from models.online import Learner
+from models.themes import Themes
 from models.own_files import OwnFiles
 from qianshao.config import Config, Models, Service
 from qianshao.event import Observation, RawEvent
@@ -161,7 +162,7 @@ def test_a_correction_that_comes_in_reaches_what_is_said_after_its_tick() -> Non
     stages = msgspec.structs.replace(
         plain_stages(CONFIG, None),
         labeller=lambda: Reading(b"k" * 16, OwnFiles(Models())),
-        learning=lambda: Learning(Learner()),
+        learning=lambda: Learning(Learner(), Themes()),
     )
     seen = {each.id: (each.topic, each.guess) for each in run(script, stages)}
     assert [seen[name] == ("设备故障", "云台卡住") for name in ("e1", "e2", "e3", "e4")] == [False, False, True, True]
