@@ -15,9 +15,19 @@ from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Ints, Measured
+from detectors.device_metrics import DeviceMetrics
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
-from detectors.measures import WITNESS, benign, device_measures, may_open, only_warned, scattered, voice_measures
+from detectors.measures import (
+    ALONE_AT_LEAST,
+    WITNESS,
+    benign,
+    device_measures,
+    may_open,
+    only_warned,
+    scattered,
+    voice_measures,
+)
 from detectors.recent import RecentEvents
 from detectors.repeats import RepeatContacts
 from detectors.silence import SilenceWatch
@@ -51,10 +61,11 @@ GROWTH = 1.3
 """A finding is repeated when its customers have grown by this factor."""
 QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
-FEW = {"danger": 3, "code": 4, "template": 5}
+FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": -1.5, "ticket_type": 1.5}
-"""The budget is spent by severity, in −log10: a danger is told on weaker evidence, agents' labels alone on stronger."""
+MARGIN = {"danger": -1.5, "ticket_type": 1.5, "metric": 3.0}
+"""The budget is spent by severity, in −log10: a danger is told on weaker evidence, agents' labels or metrics alone on
+stronger."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5}
@@ -88,6 +99,7 @@ class Bank:
         self.silence = SilenceWatch(self.table, self.baseline)
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
+        self.metrics = DeviceMetrics()
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -150,7 +162,12 @@ class Bank:
         kind = observation.kind
         who = observation.customer
         if kind == "device":
-            self._tally(observation, observation.device or who, "devices", device_measures(observation), tick, touched)
+            measures = device_measures(observation)
+            if observation.metrics and not (self.root and observation.line):  # a line's own shard judges them
+                deviating = self.metrics.update(observation)
+                if deviating:
+                    measures.append(("metric", deviating))
+            self._tally(observation, observation.device or who, "devices", measures, tick, touched)
             return
         if kind == "rating" or (kind != "ticket" and observation.role not in (None, "customer")):
             return
@@ -285,6 +302,7 @@ class Bank:
             return None
         opening, _ = self._thresholds()
         opens = top.score >= opening + MARGIN.get(measure, 0.0) and may_open(measure, name)
+        opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and not opens:
             return None  # it is made of the same words as other witnesses: weak, it only blurs them
         alarms = self._alarms.setdefault(value, [])
@@ -326,8 +344,12 @@ class Bank:
             return None
         if measure == "theme" and (benign(carried) or scattered(carried)):
             return None
+        if measure == "metric" and not self.metrics.settled(carried, tick):
+            return None  # what a model's devices ordinarily report is not known long enough
         texts = [(event.text, event.tokens) for event in carried if event.tokens]
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
+        if measure == "metric":
+            words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
         kind: SignalKind = "new" if new else "device" if by_device else "rise"
         return Finding(
@@ -392,6 +414,7 @@ class Bank:
                 "board": self.board.snapshot(),
                 "recent": self.recent.snapshot(),
                 "repeats": self.repeats.snapshot(),
+                "metrics": self.metrics.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -428,6 +451,7 @@ class Bank:
         self.silence.restore(state["silence"])
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])
+        self.metrics.restore(state["metrics"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

@@ -40,6 +40,7 @@ DENOMINATOR_OF = {
     "ticket_type": "tickets",
     "code": "devices",
     "template": "devices",
+    "metric": "devices",
 }
 
 Measured = tuple[str, str]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from detectors.counts import Measured
 from qianshao.event import Observation
 
-WITNESS = {"code": "devices", "template": "devices", "ticket_type": "tickets"}
+WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticket_type": "tickets"}
 """The independent source a measure speaks for; contacts, where it is not named."""
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
@@ -20,11 +20,13 @@ ONE_TOPIC = 0.5
 """Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
 WARNED_AT_LEAST = 10
 """Devices that must log a code which is only a warning, before it opens alone."""
+ALONE_AT_LEAST = {"metric": 20}
+"""Devices that must report strange metrics, before they open alone: nothing says yet that anything failed."""
 _LOUD = frozenset(("warn", "error", "fatal"))
 
 
 def device_measures(observation: Observation) -> list[Measured]:
-    """What a device log counts as: its code, or the template of an error without one."""
+    """What a device log counts as by its words: its code, or the template of an error without one."""
     if observation.code:
         return [("code", observation.code)]
     if observation.level in _LOUD and observation.template:

@@ -18,6 +18,7 @@ MEASURE_NAMES: dict[str, str] = {
     "danger": "危险信号",
     "code": "设备代码",
     "template": "设备日志",
+    "metric": "设备指标",
     "tickets": "工单",
     "devices": "设备上报",
     "channel": "渠道",
