@@ -87,23 +87,16 @@ class Node(msgspec.Struct, gc=False):
     """Everything that is the same person, without devices, in order of first sight."""
 
 
-class _NodeState(msgspec.Struct, array_like=True):
-    number: int
-    kind: str
-    root: int
-    since: int
-    seen: int
-    queued: int
-    born: int
-    links: list[tuple[int, int, int, int, int]]
-    """Only those to numbers that are larger than its own."""
-
-
 class OneIdState(msgspec.Struct, array_like=True):
     """All that is known, in order."""
 
     ordinal: int
-    nodes: list[_NodeState]
+    numbers: list[int]
+    kinds: list[str]
+    nodes: list[int]
+    """Of each number its root, since, seen, queued and born."""
+    links: list[int]
+    """Of each link its smaller and its larger number, points, occasion, seen and accepted."""
     shared: list[tuple[int, int]]
     places: list[tuple[int, dict[int, str]]]
     met: bytes
@@ -499,26 +492,21 @@ class OneId:
         self._regroup(touched)
 
     def snapshot(self) -> OneIdState:
-        """Return the state."""
+        """Return the state. About 3 µs an identifier."""
+        nodes: list[int] = []
+        links: list[int] = []
+        for number, node in self._nodes.items():
+            nodes += (node.root, node.since, node.seen, node.queued, node.born)
+            for other in sorted(node.links):
+                if other > number:
+                    link = node.links[other]
+                    links += (number, other, link.points, link.occasion, link.seen, link.accepted)
         return OneIdState(
             self._ordinal,
-            [
-                _NodeState(
-                    number,
-                    node.kind,
-                    node.root,
-                    node.since,
-                    node.seen,
-                    node.queued,
-                    node.born,
-                    [
-                        (other, link.points, link.occasion, link.seen, link.accepted)
-                        for other, link in sorted(node.links.items())
-                        if other > number
-                    ],
-                )
-                for number, node in self._nodes.items()
-            ],
+            list(self._nodes),
+            [node.kind for node in self._nodes.values()],
+            nodes,
+            links,
             list(self._shared.items()),
             list(self._places.items()),
             self._met.snapshot(),
@@ -531,23 +519,25 @@ class OneId:
         Raises
         ------
         ValueError
-            If a link names an identifier that is not there, or a kind is unknown.
+            If a link names an identifier that is not there, or a kind is unknown, or it is of another `maximum`.
         """
-        known = {each.number for each in state.nodes}
+        if not (
+            len(state.numbers) == len(state.kinds) == len(state.nodes) / 5
+            and KINDS.keys() >= set(state.kinds)
+            and set(state.numbers).issuperset(state.links[0::6] + state.links[1::6])
+        ):
+            raise ValueError("an identifier has an unknown kind or is linked with one that is not there")
+        rows = zip(*(state.nodes[column::5] for column in range(5)), strict=True)
         self._nodes = {
-            each.number: Node(each.kind, each.root, each.since, each.seen, each.queued, each.born, {}, (each.number,))
-            for each in state.nodes
+            number: Node(kind, root, since, seen, queued, born, {}, (number,))
+            for number, kind, (root, since, seen, queued, born) in zip(state.numbers, state.kinds, rows, strict=True)
         }
+        for one, other, *rest in zip(*(state.links[column::6] for column in range(6)), strict=True):
+            self._nodes[one].links[other] = self._nodes[other].links[one] = Link(*rest)
         groups: dict[int, list[int]] = {}
-        for each in state.nodes:
-            if each.kind not in KINDS or not known.issuperset(link[0] for link in each.links):
-                raise ValueError(
-                    f"identifier {each.number} has an unknown kind or is linked with one that is not there"
-                )
-            for other, *rest in each.links:
-                self._nodes[each.number].links[other] = self._nodes[other].links[each.number] = Link(*rest)
-            if each.kind != "device":
-                groups.setdefault(each.root, []).append(each.number)
+        for number, node in self._nodes.items():
+            if node.kind != "device":
+                groups.setdefault(node.root, []).append(number)
         for members in groups.values():
             group = tuple(sorted(members, key=lambda number: self._nodes[number].since))
             for number in group:

@@ -48,7 +48,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[identity]`: One-ID, identifiers seen together are one customer."""
 
     link: bool = True
-    maximum: Annotated[int, Meta(ge=1_000)] = 500_000
+    maximum: Annotated[int, Meta(ge=1_000)] = 200_000
     """Linked identifiers that are remembered; what was not seen for the longest time is forgotten first."""
 
 
