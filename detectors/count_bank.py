@@ -71,10 +71,10 @@ class _Side:
         raw = now * evidence[best, every] * _LOG10_E
         return _Look(evidence, bins, raw, self.own.calibrated(raw, ordinary), bins[best, every])
 
-    def update(self, look: _Look, ordinary: Floats, usable: NDArray[np.bool_]) -> None:
+    def update(self, look: _Look, ordinary: Floats, settled: NDArray[np.bool_], mature: NDArray[np.bool_]) -> None:
         self.scan.update(look.evidence, look.bins)
-        self.own.update(look.raw, ordinary, usable)
-        self.pooled.update(look.score, usable)
+        self.own.update(look.raw, ordinary, settled)
+        self.pooled.update(look.score, mature)
 
     def snapshot(self) -> dict[str, Any]:
         return {"rate": self.own.common_rate, "excess": self.own.common_excess, "pooled": self.pooled.snapshot()}
@@ -228,8 +228,10 @@ class CountBank:
         scored = self._scored(rise, drop, expected, 1.0)
         mean = expected.mean
         settled = self.model.settled()
-        self._rise.update(rise, mean, settled)
-        self._drop.update(drop, mean, settled)
+        # Own tails take two weeks more to know their width; until then the threshold is the score's own word.
+        mature = self.model.settled(22.0)
+        self._rise.update(rise, mean, settled, mature)
+        self._drop.update(drop, mean, settled, mature)
         echo = self._echo.live[0]
         above = seen > mean + 2.6 * np.sqrt(expected.variance)
         alarming = ~scored.learning & (rise.score >= self.alarm_threshold() + _SURELY) | (above & (echo > 0))

@@ -258,9 +258,12 @@ class CountModel:
         """Return which series have not been seen long enough for an alarm."""
         return np.asarray(self.age.live[0] < (28 if self.daily else self.per_day))
 
-    def settled(self) -> NDArray[np.bool_]:
-        """Return which series know their rhythm so well that what they deviate by is chance."""
-        return np.asarray(self.age.live[0] >= (60 if self.daily else 8 * self.per_day))
+    def settled(self, short_days: float = 8.0) -> NDArray[np.bool_]:
+        """Return which series know their rhythm so well that what they deviate by is chance.
+
+        After sixty bins of a day, or `short_days` of shorter ones.
+        """
+        return np.asarray(self.age.live[0] >= (60 if self.daily else short_days * self.per_day))
 
     def learn(
         self, counts: Floats, expected: Expectation, start_ms: int, holiday: float, alarming: NDArray[np.bool_]
