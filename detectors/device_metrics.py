@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from math import log
 from statistics import median
 from typing import Any, Protocol
 
@@ -29,15 +30,18 @@ REFIT = 1_024
 """Vectors remembered between two fits."""
 SETTLED_MS = DAY_MS
 """A group speaks when it has been judged for so long: before, everything strange in it rises from nothing."""
-STRANGEST = 0.995
-"""Share of its ordinary vectors that are less strange than those that count."""
+STRANGE = 0.001
+"""About the share of a group's ordinary vectors that count as strange."""
 
 _TREES = 8
 _HEIGHT = 4
 _MARGIN = 2.0
 """The ordinary range takes the middle third of the scale, so that trees can cut off what lies outside."""
-_FARNESS = 0.5
-"""How much the distance of the farthest metric counts beside the trees, which see little of one metric among many."""
+_FARTHEST = 2.0
+"""Up to here the distance of the farthest metric counts beside the trees, which see little of one metric among many;
+1/3 is where the ordinary range ends."""
+_TAIL = 0.1
+"""Share of the scores of the reference from which the tail is drawn out: so few vectors have no 999th of a thousand."""
 _FEWEST_VALUES = 32
 _LARGEST = 1e100
 _LONGEST_NAME = 64
@@ -129,9 +133,9 @@ class _Group:
         self.kept = len(rows)
         self.since = self.since or ts
         self.fits += 1
-        self.wanted = REFIT
         self.reference = fresh
         self.grow()
+        self.wanted = ENOUGH if self.forest is None or self.kept < MEMORY else REFIT
 
     def grow(self) -> None:
         """Grow trees, limits and threshold from the reference alone: the same reference gives the same ones."""
@@ -145,17 +149,23 @@ class _Group:
             middle = (low + high) / 2
             half = max((high - low) / 2, abs(middle) * 1e-3, 1e-9)
             self.columns.append((column, middle, 0.5 / ((1 + _MARGIN) * half), typical))
+        if not self.columns:
+            self.forest = None
+            return
         forest = _forest(self.fits)
         vectors = [self._scaled(row) for row in rows.tolist()]
         # The trees judge by the last full window: a shorter reference is told several times.
         for index in range(MEMORY):
             forest.learn_one(vectors[index % len(vectors)][0])
         self.forest = forest
-        scores = [forest.score_one(vector) + _FARNESS * far for vector, far, _ in vectors]
-        self.threshold = float(np.quantile(scores, STRANGEST)) + 1e-9
+        scores = np.array([forest.score_one(vector) + far for vector, far, _ in vectors])
+        high = float(np.quantile(scores, 1 - _TAIL))
+        beyond = scores[scores > high] - high
+        excess = float(beyond.mean()) if len(beyond) else 0.0
+        self.threshold = high + excess * log(_TAIL / STRANGE) + 1e-9
 
     def _scaled(self, row: Sequence[float]) -> tuple[dict[int, float], float, int]:
-        """Return a vector on the scale of the trees, how far its farthest metric is off (0 … 1), and that column."""
+        """Return a vector on the scale of the trees, how far its farthest metric is off, and that column."""
         vector: dict[int, float] = {}
         farthest, deviating, far = 0.0, 0, 0.0
         for column, middle, scale, typical in self.columns:
@@ -170,14 +180,14 @@ class _Group:
             deviation = abs(value - typical) * scale
             if deviation > farthest:
                 farthest, deviating = deviation, column
-        return vector, min(2 * far, 1.0), deviating
+        return vector, min(2 * far, _FARTHEST), deviating
 
     def judge(self, row: Sequence[float]) -> int:
         """Return the deviating column of a strange vector, −1 if it is ordinary or nothing is known yet."""
-        if self.forest is None or not self.columns:
+        if self.forest is None:
             return -1
         vector, far, deviating = self._scaled(row)
-        strange = self.forest.score_one(vector) + _FARNESS * far > self.threshold
+        strange = self.forest.score_one(vector) + far > self.threshold
         self._watch(strange)
         return deviating if strange else -1
 
@@ -210,10 +220,10 @@ class DeviceMetrics:
 
     Per group river's half-space trees (Tan, Ting & Liu, IJCAI 2011) are grown from some of the vectors of about the
     last day, scaled by their own robust range. A vector is strange when its score and the distance of its farthest
-    metric together exceed what 99.5 % of the group's ordinary vectors reach; so a known share is always strange, and
-    what counts is how many devices are so at once, which the bank decides. river's ADWIN follows the share of strange
-    vectors: when it rises for good — new firmware with other values — the new vectors become ordinary beside the old
-    ones, and until enough have been seen nothing is strange.
+    metric together exceed what about 99.9 % of the group's ordinary vectors reach, by an exponential tail; so a small
+    share is always strange, and what counts is how many devices are so at once, which the bank decides. river's ADWIN
+    follows the share of strange vectors: when it rises for good — new firmware with other values — the new vectors
+    become ordinary beside the old ones, and until enough have been seen nothing is strange.
 
     When it fails: a slow drift of a whole model is learnt before it is strange; fewer than 128 vectors of a group say
     nothing; deviations only in how metrics go together are seen poorly among many metrics. Not finite, huge or missing
