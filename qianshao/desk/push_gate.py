@@ -78,9 +78,9 @@ class PushGate:
     def rename(self, customer: int, name: int, tick: int, pushes: list[Push]) -> None:
         """Let an identifier count under another number from now on, or under its own again.
 
-        Who was told under the one was told under the other, and the caps are one. Where both have a push of one
-        incident that has not ended, the approved one stays, else the one that was proposed first; what follows is
-        appended to `pushes`. What was decided stays so when the two come apart again.
+        Who was told under the one was told under the other, and the caps are one. Where one has an approved push of an
+        incident, that of the other is cancelled and appended to `pushes`; where both are proposed, the approval of one
+        will cancel the other. What was decided stays so when the two come apart again.
         """
         if name == customer:
             self._names.pop(customer, None)
@@ -101,7 +101,7 @@ class PushGate:
         return self._names.get(customer, customer)
 
     def _keep_one(self, rounds: list[Round], customers: tuple[int, int], tick: int, pushes: list[Push]) -> None:
-        """Cancel all but one push to one person under two numbers."""
+        """Cancel what else waits for one person under two numbers, if one push was approved."""
         standing = [
             (round_, each)
             for wanted in ("withdrawn", "approved", "proposed")
@@ -109,8 +109,9 @@ class PushGate:
             for each in customers
             if round_.standing.get(each) == wanted
         ]
-        for round_, each in standing[1:]:
-            self._cancel(round_, each, tick, pushes)
+        if standing and standing[0][0].standing[standing[0][1]] != "proposed":
+            for round_, each in standing[1:]:
+                self._cancel(round_, each, tick, pushes)
 
     def propose(self, case: Case, tick: int) -> list[Push]:
         """Return the pushes for the customers of a case who have none yet, in order of pseudonym."""
