@@ -23,7 +23,7 @@ MAX_NAMES = 64
 MEMORY = 256
 """Vectors that a group is compared with."""
 ENOUGH = 128
-"""Vectors that must have been seen before any is judged, and anew after what is ordinary has changed."""
+"""Vectors that must have been seen before any is judged, and before what has changed becomes ordinary."""
 EVERY_MS = 5 * MINUTE_MS
 """Otherwise at most one vector in this time is remembered, so that the memory spans a day and its rhythm."""
 REFIT = 1_024
@@ -90,11 +90,13 @@ class _Group:
         """Time of the vector remembered last."""
         self.wanted = ENOUGH
         """Vectors to remember before the next fit."""
+        self.relearning = False
+        """What is ordinary has changed: every vector is remembered until the next fit."""
         self.since = 0
         """Time of the first fit, 0 before it."""
         self.fits = 0
         self.reference: NDArray[np.float64] = np.empty((0, MAX_METRICS))
-        """The memory as it was at the last fit; empty while nothing is judged."""
+        """The memory as it was at the last fit; empty before it."""
         self.told = bytearray()
         """Verdicts since the window over them was made."""
         self.window: _Window | None = None
@@ -111,7 +113,7 @@ class _Group:
 
     def remember(self, row: Sequence[float], ts: int) -> None:
         """Keep a vector, unless one was kept just now; fit when enough are kept."""
-        if self.forest is not None and ts - self.newest < EVERY_MS:
+        if self.forest is not None and not self.relearning and ts - self.newest < EVERY_MS:
             return
         self.memory[self.kept % MEMORY] = row
         self.kept += 1
@@ -133,6 +135,7 @@ class _Group:
         self.kept = len(rows)
         self.since = self.since or ts
         self.fits += 1
+        self.relearning = False
         self.reference = fresh
         self.grow()
         self.wanted = ENOUGH if self.forest is None or self.kept < MEMORY else REFIT
@@ -192,7 +195,7 @@ class _Group:
         return deviating if strange else -1
 
     def _watch(self, strange: bool) -> None:
-        """Follow how many are strange; when they become more, that is ordinary from now on: learn it, and be silent."""
+        """Follow how many are strange; when they become more, that is soon ordinary: learn it."""
         if len(self.told) >= _TOLD:
             self.retell(self.told[-_TOLD // 2 :])
         if self.window is None:
@@ -201,8 +204,7 @@ class _Group:
         self.window.update(float(strange))
         if self.window.drift_detected:
             if self.window.estimation > sum(self.told) / len(self.told):
-                self.forest = None
-                self.reference = np.empty((0, MAX_METRICS))
+                self.relearning = True
                 self.wanted = ENOUGH
             self.retell(b"")
 
@@ -222,8 +224,8 @@ class DeviceMetrics:
     last day, scaled by their own robust range. A vector is strange when its score and the distance of its farthest
     metric together exceed what about 99.9 % of the group's ordinary vectors reach, by an exponential tail; so a small
     share is always strange, and what counts is how many devices are so at once, which the bank decides. river's ADWIN
-    follows the share of strange vectors: when it rises for good — new firmware with other values — the new vectors
-    become ordinary beside the old ones, and until enough have been seen nothing is strange.
+    follows the share of strange vectors: when it rises for good — new firmware with other values — the next 128 vectors
+    become ordinary beside the old ones.
 
     When it fails: a slow drift of a whole model is learnt before it is strange; fewer than 128 vectors of a group say
     nothing; deviations only in how metrics go together are seen poorly among many metrics. Not finite, huge or missing
@@ -309,7 +311,7 @@ class DeviceMetrics:
                     "since": group.since,
                     "fits": group.fits,
                     "reference": group.reference.tobytes(),
-                    "columns": group.columns,
+                    "relearning": group.relearning,
                     "told": bytes(group.told),
                 }
                 for key, group in self._groups.items()
@@ -328,7 +330,7 @@ class DeviceMetrics:
             group.kept = len(rows)
             group.newest, group.wanted = each["newest"], each["wanted"]
             group.since, group.fits = each["since"], each["fits"]
-            group.columns = [(column, middle, scale, typical) for column, middle, scale, typical in each["columns"]]
+            group.relearning = each["relearning"]
             group.reference = np.frombuffer(each["reference"]).reshape(-1, MAX_METRICS).copy()
             if len(group.reference):
                 group.grow()
