@@ -61,7 +61,8 @@ class Case(msgspec.Struct, kw_only=True):
     messages: int
     topics: dict[str, int]
     products: dict[str, int]
-    danger: str = ""
+    dangers: dict[str, int] = {}
+    """How many events assert which danger, `family/kind`."""
     told_customers: int = 0
     """Customers at the last record written: what growth is measured from."""
     told_dims: Dims = {}
@@ -116,8 +117,8 @@ class Case(msgspec.Struct, kw_only=True):
                 self.topics[event.topic] = self.topics.get(event.topic, 0) + 1
             if event.product:
                 self.products[event.product] = self.products.get(event.product, 0) + 1
-            if event.danger and not self.danger:
-                self.danger = event.danger
+            if event.danger:
+                self.dangers[event.danger] = self.dangers.get(event.danger, 0) + 1
         if len(self.evidence) > 4 * MAX_EVIDENCE:
             for name in self.evidence_ids()[2 * MAX_EVIDENCE :]:
                 del self.evidence[name]
@@ -133,7 +134,8 @@ class Case(msgspec.Struct, kw_only=True):
         self.devices |= other.devices
         self.messages = max(self.messages, len(self.evidence))
         self.first_seen = min(self.first_seen, other.first_seen)
-        self.danger = self.danger or other.danger
+        for danger, number in other.dangers.items():
+            self.dangers[danger] = self.dangers.get(danger, 0) + number
 
     def evidence_ids(self) -> list[str]:
         """Return the ids of the evidence, the most telling first."""

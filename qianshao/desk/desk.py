@@ -467,7 +467,7 @@ def _opening_reason(case: Case) -> str | None:
     strong = [each for each in case.witnessed.values() if each.opens]
     if any(each.kind in ("silence", "drop") for each in strong):
         return "channel_silent"
-    if strong and case.danger and any(key.startswith("danger:") for key in case.witnessed):
+    if strong and case.dangers and any(key.startswith("danger:") for key in case.witnessed):
         return "danger_reported"
     if any(each.kind == "new" for each in strong):
         return "never_seen_code"

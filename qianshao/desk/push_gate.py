@@ -122,7 +122,7 @@ class PushGate:
         what = (about.terms or [about.topic or about.ticket_type or about.code or "异常"])[0]
         proposed = Round(
             incident=case.incident,
-            template="danger_notice" if case.danger else "known_problem",
+            template="danger_notice" if case.dangers else "known_problem",
             params={"place": place_of(case), "problem": what},
             channels=list(settings.channels),
             priority=PRIORITY[case.severity],

@@ -20,7 +20,7 @@ def severity_of(case: Case) -> Severity:
 
 def dangerous(case: Case) -> bool:
     """Say whether people are in danger: a detector of dangers speaks, and an event names one."""
-    return bool(case.danger) and any(key.startswith("danger:") for key in case.witnessed)
+    return bool(case.dangers) and any(key.startswith("danger:") for key in case.witnessed)
 
 
 def confidence_of(case: Case) -> float:
