@@ -21,8 +21,9 @@ VERSION = 1
 DAILY_SHIFTS = ((Shift(1.0, 0.8), Shift(2.0, 0.8)), (Shift(-2.0, 0.8),))
 SHORT_SHIFTS = ((Shift(1.0, 0.95),), (Shift(-1.0, 0.95),))
 """Alternatives looked for, rises and drops, in bins of a day and in shorter ones."""
-_SURELY = 0.1
-"""By so much a score must pass the threshold for the series to be compared with it from then on."""
+_SURELY_DAILY, _SURELY_SHORT = 0.1, 0.7
+"""By so much a score must pass the threshold for the series to be compared with it from then on: what creeps up over
+many short bins must not be taken for told before it is."""
 _LOG10_E = np.float32(math.log10(math.e))
 
 
@@ -53,9 +54,9 @@ class Scored(NamedTuple):
 class _Side:
     """One direction: its alternatives, and what their evidence means."""
 
-    def __init__(self, shifts: Sequence[Shift], memory: float, pooled_memory: float) -> None:
+    def __init__(self, shifts: Sequence[Shift], memory: float, pooled_memory: float, most: float) -> None:
         self.scan = ShiftScan(shifts)
-        self.own = OwnTail(memory)
+        self.own = OwnTail(memory, most)
         self.pooled = PooledTail(pooled_memory)
         self._up = shifts[0].deviations > 0
 
@@ -134,12 +135,17 @@ class CountBank:
         self.settings = settings
         self.model = CountModel(settings.bin_ms, zone)
         per_day = self.model.per_day
-        memory, pooled_memory = (800.0, 800.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day)
+        # Over hours an incident has many bins, from which its own tail must not learn to be calm; over years a season
+        # has few, from which it should.
+        memory, pooled_memory, most = (
+            (800.0, 800.0, 20.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day, 4.0)
+        )
         rises, drops = DAILY_SHIFTS if self.model.daily else SHORT_SHIFTS
-        self._rise, self._drop = (_Side(shifts, memory, pooled_memory) for shifts in (rises, drops))
+        self._rise, self._drop = (_Side(shifts, memory, pooled_memory, most) for shifts in (rises, drops))
         self._echo = SeriesRows([0.0])
         """By how much, relative to what is expected, the last alarm exceeded it."""
         self._echo_keep = np.float32(0.85 if self.model.daily else 0.5 ** (4 / per_day))
+        self._surely = _SURELY_DAILY if self.model.daily else _SURELY_SHORT
         self._rows = {
             **self.model.rows(),
             **self._rise.rows("rise"),
@@ -234,7 +240,7 @@ class CountBank:
         self._drop.update(drop, mean, settled, mature)
         echo = self._echo.live[0]
         above = seen > mean + 2.6 * np.sqrt(expected.variance)
-        alarming = ~scored.learning & (rise.score >= self.alarm_threshold() + _SURELY) | (above & (echo > 0))
+        alarming = ~scored.learning & (rise.score >= self.alarm_threshold() + self._surely) | (above & (echo > 0))
         echo *= self._echo_keep
         echo[:] = np.where(alarming, np.maximum(echo, np.clip((seen - mean) / (mean + 1), 0, 200)), echo)
         echo[echo < 0.02] = 0

@@ -20,6 +20,15 @@ class OwnTail:
     streaming peaks over threshold). Both numbers lean on those of all series together. Series with less than a count a
     bin have too few scores to speak of a tail: they keep more of the score of the model, the fewer they count.
 
+    Parameters
+    ----------
+    memory
+        Bins after which what was seen is forgotten.
+    most
+        An excess counts as no more than so many nats.
+
+    Notes
+    -----
     Source: Siffer, Fouque, Termier, Largouët, KDD 2017.
     """
 
@@ -27,13 +36,12 @@ class OwnTail:
     """In −log10; about one bin in ten exceeds it."""
     LOOKS, EXCEEDANCES = np.float32(100.0), np.float32(20.0)
     """How much all series together are worth against a series' own."""
-    _MOST = np.float32(20.0)
-    """An excess in nats counts as no more than this."""
 
-    def __init__(self, memory: float) -> None:
+    def __init__(self, memory: float, most: float) -> None:
         self.rows = SeriesRows([0.0, 0.0, 0.0])
         """Looks, exceedances, sum of their excesses in nats."""
         self._keep = np.float32(1 - 1 / memory)
+        self._most = np.float32(most)
         self.common_rate, self.common_excess = 0.1, 1.0
 
     def calibrated(self, score: Floats, mean: Floats) -> Floats:
@@ -54,7 +62,7 @@ class OwnTail:
         self.rows.live[:] *= np.where(active, self._keep, np.float32(1))
         looks += active
         hits += hit
-        excess += hit * np.minimum((score - self.LEVEL) * _LN10, self._MOST)
+        excess += hit * np.minimum((score - self.LEVEL) * _LN10, self._most)
         everything = self.rows.live.sum(axis=1, dtype=np.float64)
         self.common_rate = float((everything[1] + 100) / (everything[0] + 1000))
         self.common_excess = float((everything[2] + 100) / (everything[1] + 100))

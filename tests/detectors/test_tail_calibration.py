@@ -11,7 +11,7 @@ from detectors.tail_calibration import OwnTail, PooledTail
 def test_a_heavy_tail_exceeds_a_score_no_more_often_than_the_score_says() -> None:
     source = np.random.default_rng(1)
     scale = np.repeat([0.5, 1.0, 2.0], 40).astype(np.float32)
-    tail = OwnTail(memory=1000.0)
+    tail = OwnTail(memory=1000.0, most=20.0)
     tail.rows.grow(120, 120)
     busy = np.full(120, 20.0, dtype=np.float32)
     rates = np.zeros(120)
@@ -26,7 +26,7 @@ def test_a_heavy_tail_exceeds_a_score_no_more_often_than_the_score_says() -> Non
 
 
 def test_a_series_with_few_counts_keeps_the_score_of_the_model() -> None:
-    tail = OwnTail(memory=1000.0)
+    tail = OwnTail(memory=1000.0, most=20.0)
     tail.rows.grow(1, 1)
     score = np.array([5.0], dtype=np.float32)
     for _ in range(500):
