@@ -14,7 +14,7 @@ BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 SAFETY_TOPIC = "安全隐患"
 BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
-BENIGN_WORDS = ("咨询", "询问", "查询", "售前", "表扬", "建议", "价保", "已解答", "已告知")
+BENIGN_WORDS = ("咨询", "询问", "查询", "售前", "表扬", "客户建议", "价保", "已解答", "已告知")
 """In the name of a theme: agents wrote down that somebody asked, not that something failed."""
 ONE_TOPIC = 0.5
 """Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
