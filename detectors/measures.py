@@ -43,7 +43,7 @@ def voice_measures(observation: Observation) -> list[Measured]:
     if observation.danger or observation.topic != SAFETY_TOPIC:
         if observation.topic:
             measures.append(("topic", observation.topic))
-        if observation.theme:
+        if observation.theme and may_open("theme", observation.theme):
             measures.append(("theme", observation.theme))
         measures.extend(("term", term) for term in observation.terms[:4])
     if observation.sentiment < -0.5:
