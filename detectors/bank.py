@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
-from detectors.counts import DENOMINATORS, FINE_MS, CountTable, Ints, Measured
+from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
@@ -22,12 +23,15 @@ from detectors.measures import (
     ALONE_AT_LEAST,
     WITNESS,
     benign,
+    bodily,
     device_measures,
+    harm_done,
     may_open,
     only_warned,
     scattered,
     voice_measures,
 )
+from detectors.rare import expectation_without
 from detectors.recent import RecentEvents
 from detectors.repeats import RepeatContacts
 from detectors.silence import SilenceWatch
@@ -63,9 +67,15 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": -1.5, "ticket_type": 1.5, "metric": 3.0}
-"""The budget is spent by severity, in −log10: a danger is told on weaker evidence, agents' labels or metrics alone on
-stronger."""
+MARGIN = {"danger": 1.0, "ticket_type": 1.5, "metric": 3.0}
+"""The budget is spent by severity, in −log10: agents' labels alone, calls that were only suspicious, and measurements
+are told on stronger evidence."""
+HARM_MARGIN = -2.5
+"""Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
+at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
+PAIR = 2
+PAIR_EXPECTED = 0.02
+"""So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "theme": 2.5}
@@ -106,6 +116,10 @@ class Bank:
         self.started_ms = 0
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
         self._alarms: dict[int, list[_Alarm]] = {}
+        self._least: Ints = np.zeros(0, dtype=np.int64)
+        """Of each measure value: below how many customers a day a series has nothing to say."""
+        self._rare: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._margins: Floats = np.zeros(0)
         self._learnt: dict[int, int] = {}
         """When each theme was first counted."""
 
@@ -239,29 +253,39 @@ class Bank:
         rows = rows[below >= 0]
         if tick - self.started_ms < LEARNING_MS or not len(rows):
             return []
-        few = min(self.settings.minimum_customers, min(FEW.values()))
-        rows = rows[table.day(rows) >= few]
+        self._know_values()
+        few = self._least[table.row_measured[rows]]
+        enough = table.day(rows) >= few
+        rows, few = rows[enough], few[enough]
         if not len(rows):
             return []
         counted = table.windows(np.concatenate((rows, table.denominator[rows])))
         counts, everybody = counted[: len(rows)], counted[len(rows) :]
         mean = self.baseline.expected(rows, everybody)
+        spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
+        rare = np.flatnonzero(self._rare[table.row_measured[rows]])
+        if len(rare):
+            share, spread[rare] = expectation_without(table, self.baseline, rows[rare])
+            mean[rare] = share * everybody[rare] + 1e-6
         if self.calendar.planned(tick - 1):
             mean *= np.array([self._planned(int(row), tick - 1) for row in rows])[:, None]
-        strange = (counts >= few) & (counts > 1.5 * mean) & (counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0)
+        strange = (
+            (counts >= few[:, None]) & (counts > 1.5 * mean) & (counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0)
+        )
         kept = np.flatnonzero(strange.any(axis=1))
         if not len(kept):
             return []
-        rows, counts, mean, strange = rows[kept], counts[kept], mean[kept], strange[kept]
+        rows, counts, mean, spread, strange = rows[kept], counts[kept], mean[kept], spread[kept], strange[kept]
         since = np.array([self._learnt.get(value, self.started_ms) for value in table.row_measured[rows].tolist()])
         young = np.maximum(0.0, 1.0 - (tick - since) / (2 * DAY_MS))
-        wide = (self.baseline.spread(rows) + YOUNG_ALPHA * young)[:, None] * LONG_WINDOW_ALPHA
+        wide = (spread + YOUNG_ALPHA * young[:, None]) * LONG_WINDOW_ALPHA
         opening, weak = self._thresholds()
         scores = np.zeros_like(mean)
         scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
         best = scores.argmax(axis=1)
         top = scores[np.arange(len(rows)), best]
-        kept = np.flatnonzero((top >= weak) & (self.baseline.history(rows) >= LEARNING_CUSTOMERS))
+        weak_or_opening = np.minimum(weak, opening + self._margins[table.row_measured[rows]])
+        kept = np.flatnonzero((top >= weak_or_opening) & (self.baseline.history(rows) >= LEARNING_CUSTOMERS))
         if not len(kept):
             return []
         self.baseline.alarm(rows[kept[top[kept] >= opening]], tick)
@@ -278,6 +302,15 @@ class Bank:
             if found is not None:
                 findings.append(found)
         return findings
+
+    def _know_values(self) -> None:
+        """Look up what holds for each measure value, for those that appeared since the last time."""
+        measured = self.table.measured
+        if len(self._least) < len(measured):
+            least = min(self.settings.minimum_customers, min(FEW.values()))
+            self._least = np.array([PAIR if bodily(*each) else least for each in measured], dtype=np.int64)
+            self._rare = np.array([each[0] == "danger" for each in measured], dtype=np.bool_)
+            self._margins = np.array([_margin(*each) for each in measured])
 
     def _planned(self, row: int, ts: int) -> float:
         """How many times its share a series may be on a planned day: what customers say, never what devices report."""
@@ -297,11 +330,18 @@ class Bank:
         minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
         if new and tick - self.started_ms < DAY_MS:
             minimum += FIRST_DAY_MORE
+        place: dict[str, str] = {}
+        if bodily(measure, name) and top.observed < minimum:
+            pair = self._one_product_and_model(strange)
+            if pair is not None:
+                top, minimum = pair, PAIR
+                cell = table.cells[int(table.row_cell[top.row])]
+                place = {each: value for each, value in cell if each in ("product", "model")}
         lift = MINIMUM_LIFT.get(measure, 2.0)
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
-        opens = top.score >= opening + MARGIN.get(measure, 0.0) and may_open(measure, name)
+        opens = top.score >= opening + _margin(measure, name) and may_open(measure, name)
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and not opens:
             return None  # it is made of the same words as other witnesses: weak, it only blurs them
@@ -316,26 +356,42 @@ class Bank:
             known.cell, known.observed, known.opens = cell, max(known.observed, top.observed), known.opens or opens
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
-        return self._finding(value, top, cell, tick, opens=opens, new=new)
+        return self._finding(value, top, cell, tick, opens=opens, new=new, place=place)
+
+    def _one_product_and_model(self, strange: list[_Strange]) -> _Strange | None:
+        """Return the strangest series of one product and model in which nobody was to be expected."""
+        cells = self.table.cells
+        named = [
+            (-each.score, cells[int(self.table.row_cell[each.row])], each)
+            for each in strange
+            if each.observed >= PAIR and each.expected < PAIR_EXPECTED
+        ]
+        places = sorted(each for each in named if {"product", "model"} <= dict(each[1]).keys())
+        return places[0][2] if places else None
 
     def _never_seen(self, value: int) -> bool:
         """Return whether no ordinary hour has had this value: all that is known of it is this rise."""
         rows = np.array(self.table.rows_of_measured[value], dtype=np.int64)
         return bool((self.baseline.peak[rows] == 0).all())
 
-    def _finding(self, value: int, top: _Strange, cell: Cell, tick: int, *, opens: bool, new: bool) -> Finding | None:
+    def _finding(
+        self, value: int, top: _Strange, cell: Cell, tick: int, *, opens: bool, new: bool, place: Mapping[str, str]
+    ) -> Finding | None:
+        """Show who stands behind a strange cell, and name the cause: `place`, where the decision rests on it."""
         table = self.table
         measure, name = table.measured[value]
         by_device = WITNESS.get(measure) == "devices"
         start = table.window_start(top.window)
         anchor = dict(cell)
-        fixed = {key: anchor[key] for key in ("line",) if key in anchor}
+        fixed = {key: anchor[key] for key in ("line",) if key in anchor} | dict(place)
         events = [event for event in self.recent.since(value, start) if _agrees(event, fixed)]
         own = sorted({key for event in events for key in event.dims})[:4]
         cause = localise(
             events,
             self._expected_at(value, fixed, top),
-            ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own],
+            []
+            if place
+            else ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own],
             lambda base, key, each: self._long_run(value, fixed, base, key, each),
             by_device=by_device,
         )
@@ -363,7 +419,7 @@ class Bank:
             score=round(top.score, 3),
             witness=WITNESS.get(measure, "contacts"),
             evidence=tuple(carried),
-            dims=cause.dims,
+            dims={**cause.dims, **place},
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not benign(carried) and not (by_device and only_warned(carried)),
@@ -459,6 +515,7 @@ class Bank:
         self._denominators = {name: self.table.measured_id((name, "")) for name in DENOMINATORS}
         self._learnt = dict(state["learnt"])
         self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
+        self._least = np.zeros(0, dtype=np.int64)
 
 
 class _Strange(msgspec.Struct, gc=False):
@@ -478,6 +535,10 @@ class _Alarm(msgspec.Struct, kw_only=True):
     tick: int
     observed: float
     opens: bool
+
+
+def _margin(measure: str, value: str) -> float:
+    return HARM_MARGIN if harm_done(measure, value) else MARGIN.get(measure, 0.0)
 
 
 def _compatible(one: Cell, other: Cell) -> bool:

@@ -13,6 +13,8 @@ WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticke
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 SAFETY_TOPIC = "安全隐患"
+BODILY = "人身安全"
+SUSPICIOUS = "资金安全/可疑来电"
 BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
 BENIGN_WORDS = ("咨询", "询问", "查询", "售前", "表扬", "客户建议", "价保", "已解答", "已告知")
 """In the name of a theme: agents wrote down that somebody asked, not that something failed."""
@@ -37,7 +39,8 @@ def device_measures(observation: Observation) -> list[Measured]:
 def voice_measures(observation: Observation) -> list[Measured]:
     """What a customer's words count as, or an agent's words about them.
 
-    A word of danger that is not asserted — hearsay, a worry, a question — counts as nothing.
+    A word of danger that is not asserted — hearsay, a worry, a question — counts as nothing. A danger counts under its
+    kind and under its family: a batch that smokes also shocks and burns.
     """
     measures: list[Measured] = []
     if observation.danger or observation.topic != SAFETY_TOPIC:
@@ -50,7 +53,20 @@ def voice_measures(observation: Observation) -> list[Measured]:
         measures.append(("negative", ""))
     if observation.danger:
         measures.append(("danger", observation.danger))
+        family, _, kind = observation.danger.partition("/")
+        if kind:
+            measures.append(("danger", family))
     return measures
+
+
+def bodily(measure: str, value: str) -> bool:
+    """Return whether a series counts harm to body: there two customers who name one thing may be enough."""
+    return measure == "danger" and value.partition("/")[0] == BODILY
+
+
+def harm_done(measure: str, value: str) -> bool:
+    """Return whether somebody came to harm; a call that was only suspicious, and a family with such calls, is not."""
+    return measure == "danger" and value not in (SUSPICIOUS, SUSPICIOUS.partition("/")[0])
 
 
 def may_open(measure: str, value: str) -> bool:

@@ -1,0 +1,143 @@
+"""Dangers of a handful of customers: when the bank speaks, and when one angry customer or a chatter does not make it."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from detectors.bank import Bank
+from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
+from qianshao.config import Detection
+from qianshao.event import Observation
+from qianshao.finding import Finding
+
+START = 1_765_382_400_000  # a midnight in Shanghai
+NOW = START + 72 * HOUR_MS
+MODELS = ("H50", "H60", "H70", "H80", "H90")
+
+
+def told(
+    number: int,
+    ts: int,
+    *,
+    danger: str = "",
+    customer: int = 0,
+    model: str | None = None,
+    kind: str = "chat",
+    product: str = "热水器",
+) -> Observation:
+    return Observation(
+        id=f"{kind}-{danger}-{number}-{ts}",
+        kind=kind,
+        ts=ts,
+        line="家居",
+        product=product,
+        model=model,
+        customer=customer or 10_000 + number,
+        role=None if kind == "ticket" else "customer",
+        topic="设备故障",
+        danger=danger,
+        text="说了一件事",
+        tokens=("一件事",),
+    )
+
+
+def ordinary(hours: int, *, dangers: tuple[int, ...] = (), danger: str = "") -> list[Observation]:
+    """Thirty customers an hour of five models; at the hours of `dangers` one of them is harmed."""
+    chance = random.Random(3)
+    return [
+        told(
+            number,
+            START + number * 2 * MINUTE_MS,
+            customer=chance.getrandbits(50) + 1_000_000,
+            model=chance.choice(MODELS),
+            danger=danger if number % 30 == 0 and number // 30 in dangers else "",
+            product=chance.choice(("热水器", "门锁")),
+        )
+        for number in range(hours * 30)
+    ]
+
+
+def empty() -> Bank:
+    return Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"))
+
+
+@cache
+def quiet() -> bytes:
+    """Return the state of a bank that has seen three days without harm."""
+    bank = empty()
+    found, _ = bank.advance(ordinary(72), NOW)
+    assert not found
+    return bank.snapshot()
+
+
+def spoken(events: list[Observation]) -> list[Finding]:
+    bank = empty()
+    bank.restore(quiet())
+    found, _ = bank.advance(events, NOW + 30 * HOUR_MS)
+    return [each for each in found if each.series.measure == "danger" and each.opens]
+
+
+def harmed(
+    kinds: tuple[str, ...], *, every_ms: int, model: str | None = None, customer: int = 0, kind: str = "chat"
+) -> list[Observation]:
+    return [
+        told(number, NOW + HOUR_MS + number * every_ms, danger=danger, model=model, customer=customer, kind=kind)
+        for number, danger in enumerate(kinds)
+    ]
+
+
+@pytest.mark.parametrize("every_ms", [20 * MINUTE_MS, 2 * HOUR_MS])
+def test_the_third_harmed_customer_of_a_product_opens(every_ms: int) -> None:
+    events = harmed(("人身安全/冒烟起火",) * 3, every_ms=every_ms)
+    findings = spoken(events)
+    assert findings and findings[0].tick - events[2].ts <= 10 * SECOND_MS
+    assert findings[0].dims["product"] == "热水器"
+
+
+def test_kinds_of_one_family_are_counted_together() -> None:
+    findings = spoken(harmed(("人身安全/冒烟起火", "人身安全/触电", "人身安全/受伤"), every_ms=HOUR_MS))
+    assert {each.series.value for each in findings} == {"人身安全"}
+
+
+def test_two_harmed_on_one_product_and_model_open_and_are_placed_there() -> None:
+    events = harmed(("人身安全/冒烟起火", "人身安全/触电"), every_ms=20 * MINUTE_MS, model="H60")
+    findings = spoken(events)
+    assert findings and findings[0].tick - events[1].ts <= 10 * SECOND_MS
+    assert findings[0].dims == {"product": "热水器", "model": "H60"}
+
+
+@pytest.mark.parametrize("kind", ["人身安全/触电", "资金安全/诈骗"])
+def test_two_harmed_who_do_not_name_one_model_do_not_open(kind: str) -> None:
+    assert not spoken(harmed((kind,) * 2, every_ms=20 * MINUTE_MS))
+
+
+def test_two_who_lost_money_do_not_open_on_one_model_either() -> None:
+    assert not spoken(harmed(("资金安全/诈骗",) * 2, every_ms=20 * MINUTE_MS, model="H60"))
+
+
+def test_a_single_angry_customer_never_opens() -> None:
+    assert not spoken(harmed(("人身安全/冒烟起火",) * 40, every_ms=MINUTE_MS, model="H60", customer=77))
+
+
+def test_agents_words_in_tickets_count_as_the_customers() -> None:
+    assert spoken(harmed(("人身安全/食物中毒",) * 3, every_ms=HOUR_MS, kind="ticket"))
+
+
+def test_suspicious_calls_need_more_than_harm_done() -> None:
+    def needed(danger: str) -> int:
+        return next((n for n in range(2, 12) if spoken(harmed((danger,) * n, every_ms=HOUR_MS))), 12)
+
+    assert needed("资金安全/诈骗") == 3 <= needed("资金安全/可疑来电")
+
+
+def test_where_such_words_are_ordinary_three_of_a_day_say_nothing() -> None:
+    bank = empty()
+    usual = ordinary(72, dangers=tuple(range(0, 72, 6)), danger="人身安全/食物中毒")
+    found, _ = bank.advance(usual, NOW)
+    events = harmed(("人身安全/食物中毒",) * 3, every_ms=5 * HOUR_MS)
+    found += bank.advance(events, NOW + 30 * HOUR_MS)[0]
+    assert not [each for each in found if each.series.measure == "danger" and each.opens]
