@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from flows.learning import LEARNING_MS, Learning
 from models.online import Learner, LearnerLimits
-from models.themes import Themes, ThemeLimits
+from models.themes import ThemeLimits, Themes
 from qianshao.action import Action
 from qianshao.errors import StoreError
 from qianshao.event import Observation
@@ -60,8 +60,8 @@ def copies(events: Sequence[Observation]) -> list[Observation]:
     return [msgspec.structs.replace(event) for event in events]
 
 
-def said(events: Sequence[Observation]) -> list[tuple[str, str, float, float]]:
-    return [(event.id, event.guess, event.guess_confidence, event.sentiment) for event in events]
+def said(events: Sequence[Observation]) -> list[tuple[str, str, float, float, str]]:
+    return [(event.id, event.guess, event.guess_confidence, event.sentiment, event.theme) for event in events]
 
 
 def test_customers_words_get_the_type_that_agents_gave_to_such_conversations() -> None:
@@ -229,3 +229,17 @@ def test_no_cut_and_no_restart_changes_what_corrections_taught(seed: int, cuts: 
 def test_a_foreign_snapshot_is_refused() -> None:
     with pytest.raises(StoreError, match="snapshot for learning"):
         fresh().restore(b"junk")
+
+
+def test_what_agents_wrote_down_names_the_theme_of_the_next_days_customers() -> None:
+    events = stream(5, 1_000)
+    for event in events:
+        event.customer = int(event.id[1:].split("-")[0]) + 1
+        if event.kind == "ticket":
+            event.text = f"客户反馈{event.type}，已登记"
+    learning = fresh()
+    learning.adapt(events)
+    late = [event for event in events if event.kind == "chat"][-100:]
+    right = [event for event in late if event.theme and set(event.tokens) <= set(WORDS[event.theme[4:8]])]
+    assert len(right) >= 90
+    assert not any(event.theme for event in events[:200]), "nothing is known on the first day"
