@@ -261,7 +261,7 @@ class Lexicon:
         return [name for name, _ in self.danger_readings(texts)]
 
     def danger_readings(self, texts: Sequence[str]) -> list[tuple[str, bool]]:
-        """Return of each text the first danger that it names and asserts, and whether it names one without asserting."""
+        """Return of each text the first danger that it asserts, and whether it names one without asserting any."""
         return [self._danger(text, named) for text, named in zip(texts, self._dangers.by_text(texts), strict=True)]
 
     @staticmethod
