@@ -103,9 +103,9 @@ class DangerModel:
     """Danger that each text of a batch asserts.
 
     Phrases of the taxonomy with their rules for denial, hearsay, worry and question propose; so does a linear layer
-    over hashed n-grams of characters and syllables, fitted on sentences that the project wrote. The layer alone must be sure
-    (`ASSERTED`), and a phrase is not believed where the layer excludes it (`NOT_EXCLUDED`). Its probabilities were
-    calibrated on phrasings that it had not been fitted on.
+    over hashed n-grams of characters and syllables, fitted on sentences that the project wrote. The layer alone must
+    be sure (`ASSERTED`), and a phrase is not believed where the layer excludes it (`NOT_EXCLUDED`). Its probabilities
+    were calibrated on phrasings that it had not been fitted on.
 
     Parameters
     ----------

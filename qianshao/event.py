@@ -88,8 +88,8 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     tokens: tuple[str, ...] = ()
     """Content words of customers' text and ticket text, for keywords; no stop words, no masked tokens."""
     danger: str = ""
-    """Rare danger that the text asserts, `family/kind` (人身安全/触电, 资金安全/诈骗 …), '' if none. A taxonomy of one's own
-    may name families without kinds."""
+    """Rare danger that the text asserts, `family/kind` (人身安全/触电, 资金安全/诈骗 …), '' if none. A taxonomy of
+    one's own may name families without kinds."""
     guess: str = ""
     """Ticket type that this customer's conversation would be given, as agents' labels taught; '' where it is not sure
     enough, and for everything but customers' words."""

@@ -1,4 +1,4 @@
-"""Dangers of a handful of customers: when the bank speaks, and when one angry customer or a chatter does not make it."""
+"""Dangers of a handful of customers: when the bank speaks, and when one angry customer does not make it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def harmed(
 def test_the_third_harmed_customer_of_a_product_opens(every_ms: int) -> None:
     events = harmed(("人身安全/冒烟起火",) * 3, every_ms=every_ms)
     findings = spoken(events)
-    assert findings and findings[0].tick - events[2].ts <= 10 * SECOND_MS
+    assert findings
+    assert findings[0].tick - events[2].ts <= 10 * SECOND_MS
     assert findings[0].dims["product"] == "热水器"
 
 
@@ -106,7 +107,8 @@ def test_kinds_of_one_family_are_counted_together() -> None:
 def test_two_harmed_on_one_product_and_model_open_and_are_placed_there() -> None:
     events = harmed(("人身安全/冒烟起火", "人身安全/触电"), every_ms=20 * MINUTE_MS, model="H60")
     findings = spoken(events)
-    assert findings and findings[0].tick - events[1].ts <= 10 * SECOND_MS
+    assert findings
+    assert findings[0].tick - events[1].ts <= 10 * SECOND_MS
     assert findings[0].dims == {"product": "热水器", "model": "H60"}
 
 
