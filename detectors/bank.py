@@ -58,7 +58,10 @@ MAX_EVIDENCE = 500
 PEAK_LIFT = 1.2
 """A window must exceed the highest ordinary one that the series has had by this factor, and by one customer."""
 YOUNG_ALPHA = 0.6
-"""Extra dispersion at the start, gone after two days: rhythms that have not been seen twice are not known."""
+"""Extra dispersion at the start, gone after `YOUNG_MS`: rhythms that have not been seen twice are not known."""
+YOUNG_MS = 2 * DAY_MS
+THEME_YOUNG_MS = 5 * DAY_MS
+"""A theme is young for longer: each of its first days teaches more words, by which more customers are known."""
 LONG_WINDOW_ALPHA = np.array([1.0, 1.0, 1.0, 0.75, 0.55, 0.4])
 """Dispersion is learnt hour by hour; over longer windows part of it averages out."""
 GROWTH = 1.3
@@ -277,7 +280,8 @@ class Bank:
             return []
         rows, counts, mean, spread, strange = rows[kept], counts[kept], mean[kept], spread[kept], strange[kept]
         since = np.array([self._learnt.get(value, self.started_ms) for value in table.row_measured[rows].tolist()])
-        young = np.maximum(0.0, 1.0 - (tick - since) / (2 * DAY_MS))
+        known = np.where(since > self.started_ms, THEME_YOUNG_MS, YOUNG_MS)
+        young = np.maximum(0.0, 1.0 - (tick - since) / known)
         wide = (spread + YOUNG_ALPHA * young[:, None]) * LONG_WINDOW_ALPHA
         opening, weak = self._thresholds()
         scores = np.zeros_like(mean)

@@ -252,14 +252,20 @@ def test_unlimited_dimensions_and_words_stay_within_their_bounds(monkeypatch: py
     assert sum(1 for _ in target.recent.since(target.table.measured_id(("topic", "发票")), 0)) <= 100
 
 
-def refunds(days: float, *, seed: int = 3, per_hour: int = 30, learnt_after_days: float = 0.0) -> list[Observation]:
+ASKED = "咨询退款进度，已告知"
+HABIT = "客户反馈问题，已登记"
+
+
+def refunds(
+    days: float, *, theme: str = "退款未到账，已登记", per_hour: int = 15, learnt_after_days: float = 0.0
+) -> list[Observation]:
     """Refund questions of one line; one in thirty means the refund that never came, in words of its own."""
-    chance = random.Random(seed)
-    events = ordinary(24 * days, per_hour=per_hour, seed=seed)
+    chance = random.Random(3)
+    events = ordinary(24 * days, per_hour=per_hour, seed=3)
     for event in events:
         event.topic = "退款售后"
         if event.ts >= START + learnt_after_days * 24 * HOUR_MS and chance.random() < 0.03:
-            event.theme = "退款未到账，已登记"
+            event.theme = theme
     return events
 
 
@@ -276,8 +282,8 @@ def themes_of(found: list[Finding]) -> set[str]:
 
 
 def test_a_fault_inside_a_busy_topic_is_found_only_through_its_theme() -> None:
-    noon = START + 2 * 24 * HOUR_MS + 12 * HOUR_MS
-    usual = refunds(3)
+    noon = START + 5 * 24 * HOUR_MS + 12 * HOUR_MS
+    usual = refunds(6)
     named = run(usual + lost_refunds(20, noon, theme="退款未到账，已登记"))
     unnamed = run(usual + lost_refunds(20, noon, theme=""))
     assert themes_of(named) == {"退款未到账，已登记"}
@@ -289,13 +295,13 @@ def test_a_theme_that_was_only_just_learnt_does_not_rise_from_nothing() -> None:
 
 
 def test_what_agents_write_when_somebody_only_asked_opens_nothing() -> None:
-    noon = START + 2 * 24 * HOUR_MS + 12 * HOUR_MS
-    assert not themes_of(run(refunds(3) + lost_refunds(20, noon, theme="咨询退款进度，已告知")))
+    noon = START + 5 * 24 * HOUR_MS + 12 * HOUR_MS
+    assert not themes_of(run(refunds(6, theme=ASKED) + lost_refunds(20, noon, theme=ASKED)))
 
 
 def test_a_theme_whose_customers_share_no_topic_opens_nothing() -> None:
-    noon = START + 2 * 24 * HOUR_MS + 12 * HOUR_MS
-    mixed = lost_refunds(20, noon, theme="客户反馈问题，已登记")
+    noon = START + 5 * 24 * HOUR_MS + 12 * HOUR_MS
+    mixed = lost_refunds(20, noon, theme=HABIT)
     for event in mixed:
         event.topic = TOPICS[event.customer % len(TOPICS)]
-    assert not themes_of(run(refunds(3) + mixed))
+    assert not themes_of(run(refunds(6, theme=HABIT) + mixed))
