@@ -34,6 +34,7 @@ from detectors.measures import (
 from detectors.rare import expectation_without
 from detectors.recent import RecentEvents
 from detectors.repeats import RepeatContacts
+from detectors.shares import LongRunShares
 from detectors.silence import SilenceWatch
 from detectors.tail import upper_score
 from detectors.volumes import Volumes
@@ -107,6 +108,7 @@ class Bank:
         self.calendar = calendar or Calendar.empty(zone)
         self.table = CountTable(root=root, maximum=settings.maximum_series)
         self.baseline = ShareBaseline(self.table)
+        self.shares = LongRunShares(self.table, self.baseline)
         self._zone = zone
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
         self.silence = SilenceWatch(self.table, self.baseline)
@@ -167,6 +169,7 @@ class Bank:
                 findings.extend(self.silence.update(end, self._thresholds()[0]))
             if (table.bin + 1) % 12 == 0:
                 self.baseline.learn()
+                self.shares.forget()
                 self.recent.forget(end)
                 self.repeats.forget(end)
                 if (table.bin + 1) % 288 == 0:
@@ -396,7 +399,7 @@ class Bank:
             []
             if place
             else ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own],
-            lambda base, key, each: self._long_run(value, fixed, base, key, each),
+            lambda base, key: self._long_run(value, fixed, base, key),
             by_device=by_device,
         )
         carried = cause.carried[-MAX_EVIDENCE:]
@@ -438,29 +441,13 @@ class Bank:
         everybody = self.table.windows(np.array([below]))[0, top.window]
         return float(self.baseline.share[row] * everybody)
 
-    def _long_run(self, value: int, fixed: Mapping[str, str], base: Mapping[str, str], name: str, each: str) -> float:
-        """Long-run share of one dimension's value, among everybody of the base for whom that dimension is known."""
+    def _long_run(self, value: int, fixed: Mapping[str, str], base: Mapping[str, str], name: str) -> dict[str, float]:
+        """Long-run shares of one dimension's values, among everybody of the base for whom that dimension is known."""
         table = self.table
         below = int(table.denominator[table.rows_of_measured[value][0]])
-        measured = table.measured[int(table.row_measured[below])]
-        anchor = {**fixed, **{key: base[key] for key in ("line", "product") if key in base}}
-        if name == "line":
-            anchor = {}
-        elif "product" not in anchor and name == "model":
-            anchor.pop("line", None)
-        totals = self._totals(measured, anchor, name)
-        everybody = sum(totals.values())
-        return totals.get(each, 0.0) / everybody if everybody >= 5.0 else 1.0
-
-    def _totals(self, measured: Measured, anchor: Mapping[str, str], name: str) -> dict[str, float]:
-        """Learnt customers by value of one dimension within a cell."""
-        table = self.table
-        totals: dict[str, float] = {}
-        for row in table.rows_with(table.measured_id(measured), tuple(sorted({*anchor, name}))):
-            pairs = dict(table.cells[int(table.row_cell[row])])
-            if all(pairs[key] == value for key, value in anchor.items()):
-                totals[pairs[name]] = totals.get(pairs[name], 0.0) + float(self.baseline.total[row])
-        return totals
+        # The line was fixed by where the evidence was gathered; as an explanation it competes with its products.
+        anchor = base if name in ("line", "product") else {**fixed, **base}
+        return self.shares.of(int(table.row_measured[below]), anchor, name)
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -505,6 +492,7 @@ class Bank:
         self.table.restore(state["table"])
         self.baseline = ShareBaseline(self.table)
         self.baseline.restore(state["baseline"])
+        self.shares = LongRunShares(self.table, self.baseline)
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, self._zone))
         self.board.restore(state["board"])
         self.silence = SilenceWatch(self.table, self.baseline)

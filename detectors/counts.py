@@ -285,6 +285,10 @@ class CountTable:
         """Return the rows of a measure value whose cells fix exactly these dimensions, given in order."""
         return self._rows_by_names.get((measured, names), [])
 
+    def groups(self, measured: int) -> list[tuple[str, ...]]:
+        """Return the combinations of dimensions that the rows of a measure value fix."""
+        return [names for each, names in self._rows_by_names if each == measured]
+
     def _index(self, row: int) -> None:
         names = tuple(name for name, _ in self.cells[int(self.row_cell[row])])
         self._rows_by_names.setdefault((int(self.row_measured[row]), names), []).append(row)

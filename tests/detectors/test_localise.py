@@ -19,8 +19,8 @@ SHARES = {
 }
 
 
-def long_run(_base: Mapping[str, str], name: str, value: str) -> float:
-    return SHARES.get(name, {}).get(value, 0.0)
+def long_run(_base: Mapping[str, str], name: str) -> Mapping[str, float]:
+    return SHARES.get(name, {})
 
 
 def events(number: int, fixed: dict[str, str], *, stated: float = 1.0, seed: int = 1) -> list[Observation]:
