@@ -348,7 +348,10 @@ class Bank:
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
-        opens = top.score >= opening + _margin(measure, name) and may_open(measure, name)
+        margin = _margin(measure, name)
+        if margin < 0.0 and not {"line", "product"} & dict(cell).keys():
+            margin = 0.0  # harm comes from a thing: strangers all over the place are chance
+        opens = top.score >= opening + margin and may_open(measure, name)
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and not opens:
             return None  # it is made of the same words as other witnesses: weak, it only blurs them
