@@ -15,7 +15,7 @@ from qianshao.clock import DAY_MS, MINUTE_MS
 from qianshao.event import Observation
 
 MAX_GROUPS = 128
-"""Combinations of product and model that are remembered, about 300 KB each; the longest silent one leaves first."""
+"""Combinations of product and model that are remembered, about 100 KB each; the longest silent one leaves first."""
 MAX_METRICS = 8
 """Metrics that are judged in one group; further names are passed over."""
 MAX_NAMES = 64
@@ -240,6 +240,13 @@ class DeviceMetrics:
     ----------
     maximum_groups
         Combinations of product and model that are remembered.
+
+    >>> metrics = DeviceMetrics()
+    >>> def report(minute: int, battery: float) -> str:
+    ...     metric = {"battery": battery}
+    ...     return metrics.update(Observation(id="", kind="device", ts=minute * 60_000, model="K1", metrics=metric))
+    >>> any(report(minute, 80 + minute % 20) for minute in range(400)), report(400, 12)
+    (False, 'battery')
     """
 
     def __init__(self, maximum_groups: int = MAX_GROUPS) -> None:

@@ -205,14 +205,41 @@ def test_any_numbers_and_names_are_harmless(vectors: list[dict[str, float]]) -> 
 
 def test_memory_is_bounded_however_many_models_and_names_come() -> None:
     metrics = DeviceMetrics(maximum_groups=5)
-    for index in range(200):
-        many = reports(3, lambda chance, index=index: {f"m{index}-{k}": 1.0 for k in range(50)}, model=f"X{index}")
-        for each in many:
+    said: set[str] = set()
+    for index in range(MAX_NAMES + 6):
+        name = f"m{index}"
+        many = {f"{name}-{k}": 1.0 for k in range(50)}
+        for each in reports(1, lambda chance, many=many: many, model=f"X{index}"):
             metrics.update(each)
+        for each in reports(ENOUGH, lambda chance, name=name: {name: 1.0}, model=f"Y{index}"):
+            metrics.update(each)
+        said.add(
+            metrics.update(
+                reports(1, lambda chance, name=name: {name: 9.0}, start=START + DAY_MS, model=f"Y{index}")[0]
+            )
+        )
+    assert said == {"", *(f"m{index}" for index in range(MAX_NAMES))}
     state = metrics.snapshot()
-    assert [tuple(group["key"]) for group in state["groups"]] == [("门锁", f"X{index}") for index in range(195, 200)]
+    assert len(state["groups"]) == 5
+    assert tuple(state["groups"][-1]["key"]) == ("门锁", f"Y{MAX_NAMES + 5}")
     assert all(len(group["names"]) <= MAX_METRICS for group in state["groups"])
-    assert len(state["named"]) <= MAX_NAMES
+    assert len(state["named"]) == MAX_NAMES
+
+
+def test_a_group_does_not_speak_on_the_day_it_is_first_judged() -> None:
+    metrics = learnt(number=ENOUGH)
+    first = START + (ENOUGH - 1) * MINUTE_MS
+    strange = reports(5, flat, start=first)
+    assert not metrics.settled(strange, first + DAY_MS - 1)
+    assert metrics.settled(strange, first + DAY_MS)
+    assert not metrics.settled(reports(5, flat, start=first, model="never seen"), first + DAY_MS)
+
+
+def test_a_model_just_launched_is_silent_on_its_first_day() -> None:
+    launch = START + 4 * DAY_MS
+    young = reports(ENOUGH + 20, healthy, start=launch, model="K9", first_device=7_000)
+    batch = reports(24, flat, start=launch + 3 * HOUR_MS, model="K9", first_device=9_000)
+    assert run(reports(5 * 1_440, healthy) + young + batch) == []
 
 
 def test_names_that_are_not_sent_any_more_make_room() -> None:
