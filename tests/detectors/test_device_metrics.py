@@ -40,6 +40,10 @@ def other(chance: random.Random) -> dict[str, float]:
     return {"battery": chance.uniform(3.2, 4.1), "rssi": chance.gauss(-55, 6), "temp": chance.gauss(303, 3)}
 
 
+def always(metrics: dict[str, float]) -> Draw:
+    return lambda chance: dict(metrics)
+
+
 def reports(
     number: int,
     draw: Draw,
@@ -197,7 +201,7 @@ def test_any_numbers_and_names_are_harmless(vectors: list[dict[str, float]]) -> 
     metrics = DeviceMetrics()
     for index in range(ENOUGH + 20):
         vector = vectors[index % len(vectors)]
-        for each in reports(1, lambda chance, vector=vector: dict(vector), start=START + index * HOUR_MS):
+        for each in reports(1, always(vector), start=START + index * HOUR_MS):
             found = metrics.update(each)
             assert not found or (found in vector and not math.isnan(vector[found]))
             metrics.words(next(iter(vector), ""), [each])
@@ -209,15 +213,11 @@ def test_memory_is_bounded_however_many_models_and_names_come() -> None:
     for index in range(MAX_NAMES + 6):
         name = f"m{index}"
         many = {f"{name}-{k}": 1.0 for k in range(50)}
-        for each in reports(1, lambda chance, many=many: many, model=f"X{index}"):
+        for each in reports(1, always(many), model=f"X{index}"):
             metrics.update(each)
-        for each in reports(ENOUGH, lambda chance, name=name: {name: 1.0}, model=f"Y{index}"):
+        for each in reports(ENOUGH, always({name: 1.0}), model=f"Y{index}"):
             metrics.update(each)
-        said.add(
-            metrics.update(
-                reports(1, lambda chance, name=name: {name: 9.0}, start=START + DAY_MS, model=f"Y{index}")[0]
-            )
-        )
+        said.add(metrics.update(reports(1, always({name: 9.0}), start=START + DAY_MS, model=f"Y{index}")[0]))
     assert said == {"", *(f"m{index}" for index in range(MAX_NAMES))}
     state = metrics.snapshot()
     assert len(state["groups"]) == 5
