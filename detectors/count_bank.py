@@ -24,6 +24,12 @@ SHORT_SHIFTS = ((Shift(1.0, 0.95),), (Shift(-1.0, 0.95),))
 _SURELY_DAILY, _SURELY_SHORT = 0.1, 0.7
 """By so much a score must pass the threshold for the series to be compared with it from then on: what creeps up over
 many short bins must not be taken for told before it is."""
+MOST_DOUBT = 0.7
+"""By how much, in −log10, the threshold may be raised above what the scores themselves promise."""
+GOAL = 0.9
+"""A budget is a limit: this much of it is aimed at, for seasons that are not known yet add to it."""
+UNSETTLED = np.float32(0.75)
+"""What the score of a series counts until it has seen its week (daily bins: sixty days): its rhythm is its parent's."""
 _LOG10_E = np.float32(math.log10(math.e))
 
 
@@ -138,7 +144,7 @@ class CountBank:
         # Over hours an incident has many bins, from which its own tail must not learn to be calm; over years a season
         # has few, from which it should.
         memory, pooled_memory, most = (
-            (800.0, 800.0, 20.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day, 4.0)
+            (800.0, 60.0, 20.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day, 4.0)
         )
         rises, drops = DAILY_SHIFTS if self.model.daily else SHORT_SHIFTS
         self._rise, self._drop = (_Side(shifts, memory, pooled_memory, most) for shifts in (rises, drops))
@@ -251,14 +257,16 @@ class CountBank:
     def alarm_threshold(self) -> float:
         """Return the score at which the budget of false alarms per day is spent over all live series.
 
-        It is where all series together have passed the budget so far, but at most what it would be if scores were
-        exactly what they say: where incidents are frequent, they themselves are the tail. Never below 2: who watches
-        ten series a day and asks for one false alarm a day does not want every tenth day told.
+        It is where all series together have passed the budget so far, but at most `MOST_DOUBT` above what it would be
+        if scores were exactly what they say: where incidents are frequent, they themselves are the tail. Never below 2:
+        who watches ten series a day and asks for one false alarm a day does not want every tenth day told.
         """
         rate = 10 ** -self._rise.pooled.depth() + 10 ** -self._drop.pooled.depth()
-        wanted = math.log10(max(1, self.n) * self.model.per_day / self.settings.false_alarms_per_day)
+        wanted = math.log10(max(1, self.n) * self.model.per_day / (GOAL * self.settings.false_alarms_per_day))
         realised = float(np.interp(wanted, -np.log10(rate), PooledTail.levels()))
-        return max(2.0, min(realised, wanted))
+        # Ten quiet exceedances must have been due before it is believed that scores promise too much.
+        seen = min(1.0, self._rise.pooled.looks / (10 * 10**wanted))
+        return max(2.0, min(realised, wanted + MOST_DOUBT * seen))
 
     def evict_silent(self, silent_bins: int) -> NDArray[np.int64]:
         """Forget series without any count in the last `silent_bins`; return the old numbers of those that stay."""
@@ -332,8 +340,9 @@ class CountBank:
     def _scored(self, rise: _Look, drop: _Look, expected: Expectation, elapsed: float) -> Scored:
         more = rise.score >= drop.score
         mean = expected.mean * np.float32(elapsed)
+        known = np.where(self.model.settled(), np.float32(1), UNSETTLED)
         return Scored(
-            score=np.where(more, rise.score, drop.score).astype(np.float32),
+            score=(known * np.where(more, rise.score, drop.score)).astype(np.float32),
             expected=mean,
             upper=mean + 3 * np.sqrt(expected.variance * np.float32(elapsed)),
             direction=np.where(more, 1, -1).astype(np.int8),

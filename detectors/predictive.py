@@ -256,7 +256,7 @@ class CountModel:
 
     def learning(self) -> NDArray[np.bool_]:
         """Return which series have not been seen long enough for an alarm."""
-        return np.asarray(self.age.live[0] < (28 if self.daily else self.per_day))
+        return np.asarray(self.age.live[0] < (28 if self.daily else 2 * self.per_day))
 
     def settled(self, short_days: float = 8.0) -> NDArray[np.bool_]:
         """Return which series know their rhythm so well that what they deviate by is chance.

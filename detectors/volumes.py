@@ -41,7 +41,7 @@ class Volumes:
 
     Level, hours of weekdays and weekends, holidays and dispersion are those of `CountBank`; a planned day multiplies
     what is expected. Between the middles of two hours the expectation is drawn as a line. A series starts from its
-    parent's rhythm; until a day of it is known, it is marked as learning.
+    parent's rhythm; until two days of it are known, it is marked as learning.
 
     When it fails: rhythms within an hour. Cost: 1 ms an hour, and a few numbers a bin.
     """
@@ -82,7 +82,7 @@ class Volumes:
         return band_around(float(mean), float(mean * max(ratios[place], _LEAST_RATIO)))
 
     def learning(self, row: int) -> bool:
-        """Return whether less than a day of a row is known."""
+        """Return whether less than two days of a row are known."""
         place = self._place.get(row)
         return place is None or bool(self._bank.model.learning()[place])
 

@@ -68,10 +68,12 @@ def test_a_planned_day_raises_what_is_expected() -> None:
     assert planned > 2.5 * ordinary
 
 
-def test_a_series_is_learning_until_a_day_of_it_is_known() -> None:
+def test_a_series_is_learning_until_two_days_of_it_are_known() -> None:
     table, volumes, row = made()
     assert volumes.learning(row)
     learnt(table, volumes, 1)
+    assert volumes.learning(row)
+    learnt(table, volumes, 2, begin=1)
     assert not volumes.learning(row)
 
 
