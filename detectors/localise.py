@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import comb, log
@@ -37,6 +38,10 @@ BEAM = 8
 MAX_DIMS = 4
 LEAST = 2
 """Somebodies who must carry a value."""
+MOST = 40
+"""Values of one dimension that are tried, the most carried first."""
+OTHER = ("",)
+"""What a group states of a dimension, when it is none of the values that are tried."""
 IMPLIES = 0.95
 """A value that nearly everybody of the others carries anyway is implied by them."""
 MAX_VALUES = 3
@@ -147,28 +152,31 @@ class _Lattice:
             for said in stated.values():
                 if "product" not in said:
                     self._imply_product(said, shares, implied)
+        self.names = tuple(names)
+        self.seen: dict[str, int] = {}
+        self.values: dict[str, list[str]] = {}
+        for name in names:
+            counted = Counter(value for said in stated.values() for value in said.get(name, ()))
+            common = sorted((-number, value) for value, number in counted.items() if number >= LEAST)
+            self.seen[name] = len(counted)
+            self.values[name] = sorted(value for _, value in common[:MOST])
+        kept = {name: frozenset(values) for name, values in self.values.items()}
         groups: dict[tuple[tuple[str, ...], ...], int] = {}
         for said in stated.values():
-            key = tuple(tuple(sorted(said.get(name, ()))) for name in names)
+            key = tuple(tuple(sorted(said[name] & kept[name])) or OTHER if name in said else () for name in names)
             groups[key] = groups.get(key, 0) + 1
-        self.names = tuple(names)
-        self.groups = list(groups)
         self.weights: Floats = np.array(list(groups.values()), dtype=np.float64)
         self.total = float(self.weights.sum())
         self.expected = expected
         ordinary = np.clip(np.array(ORDINARY) * expected / max(self.total, 1.0), STRAY, STRAY_AT_MOST)
         self.ordinary: Floats = np.unique(ordinary)
-        self.values = {
-            name: sorted({value for group in self.groups for value in group[column]})
-            for column, name in enumerate(names)
-        }
         self.stated: dict[str, Bools] = {}
         self.carry: dict[str, Bools] = {}
         for column, name in enumerate(names):
-            self.stated[name] = np.array([bool(group[column]) for group in self.groups], dtype=np.bool_)
+            self.stated[name] = np.array([bool(group[column]) for group in groups], dtype=np.bool_)
             self.carry[name] = np.array(
-                [[value in group[column] for group in self.groups] for value in self.values[name]], dtype=np.bool_
-            ).reshape(len(self.values[name]), len(self.groups))
+                [[value in group[column] for group in groups] for value in self.values[name]], dtype=np.bool_
+            ).reshape(len(self.values[name]), len(groups))
         self._ask = shares
         self._asked: dict[tuple[tuple[_Choice, ...], str], Floats] = {}
 
@@ -199,7 +207,7 @@ class _Lattice:
         paid = sum(map(self._cost, base.choices))
         for name in self.names:
             carry = self.carry[name]
-            customers = carry @ alive
+            customers = (carry * alive).sum(axis=1)
             if name in taken or (name in BROAD and taken.intersection(BROAD)):
                 continue
             if name in WITHIN_PRODUCT and "product" not in taken and self.values.get("product"):
@@ -233,8 +241,8 @@ class _Lattice:
             share = np.clip(self._share(others, choice.name, careful=False)[rows].sum(axis=0), RARE, 1.0)
             ordinary = part * self.weights * (stated & told) * base.usual
             alive = self.weights * (stated & told & base.agrees)
-            beside = float(alive @ ~holds - ordinary @ (1.0 - share))
-            within = float(alive @ holds - ordinary @ share)
+            beside = float((alive * ~holds - ordinary * (1.0 - share)).sum())
+            within = float((alive * holds - ordinary * share).sum())
             if beside > (1.0 - EXPLAINS) * max(beside + within, 1.0):
                 return False
         return True
@@ -255,13 +263,13 @@ class _Lattice:
 
     def _cost(self, choice: _Choice) -> float:
         """What a choice must bring: the more values there are and the more it names, the more."""
-        number, of = len(choice.values), max(len(self.values[choice.name]), 2)
+        number, of = len(choice.values), max(self.seen[choice.name], 2)
         certain = CERTAIN_BROAD if choice.name in BROAD else CERTAIN
         return log(comb(max(of, number), number) / certain) + SEVERAL * (number - 1)
 
     def _several(self, customers: Floats, alive: Floats, share: Floats) -> list[tuple[int, ...]]:
         """Sets of the values that stand out most, as far as each of them brings its part."""
-        usual = (share @ alive) * min(1.0, self.expected / max(self.total, 1.0))
+        usual = (share * alive).sum(axis=1) * min(1.0, self.expected / max(self.total, 1.0))
         ranked = np.argsort(usual - customers, kind="stable")[:MAX_VALUES].tolist()
         found: list[tuple[int, ...]] = []
         for number in range(2, len(ranked) + 1):
@@ -269,13 +277,14 @@ class _Lattice:
             excess = (customers - usual)[several]
             if customers[several].min() < 3 or excess.min() < LEAST_OF_SEVERAL * excess.sum():
                 break
-            if share[several].sum(axis=0) @ alive <= SEVERAL_AT_MOST * alive.sum():
+            if (share[several].sum(axis=0) * alive).sum() <= SEVERAL_AT_MOST * alive.sum():
                 found.append(tuple(several))
         return found
 
     def _weigh(self, ratio: Floats) -> Floats:
         """Log likelihood ratio of each row against the ordinary mix, averaged over how many are ordinary."""
-        each = np.stack([np.log(part + (1.0 - part) * ratio) @ self.weights for part in self.ordinary])
+        # Sums without BLAS: they must not depend on its threads.
+        each = np.stack([(np.log(part + (1.0 - part) * ratio) * self.weights).sum(axis=1) for part in self.ordinary])
         top = each.max(axis=0)
         averaged: Floats = top + np.log(np.exp(each - top).mean(axis=0))
         return averaged
