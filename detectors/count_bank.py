@@ -322,8 +322,11 @@ class CountBank:
             holiday = 1.0
             expected = self._expect(start_ms, holiday)
         times = np.asarray(planned, dtype=np.float32)
-        ratio = np.maximum(expected.variance / expected.mean, np.float32(1.001))
         mean = expected.mean * times
+        # What is not known of the mean grows with the square of what was planned, the dispersion of counts with it.
+        unknown = expected.mean * expected.mean / expected.shape
+        variance = times * np.maximum(expected.variance - unknown, 0) + times * times * unknown
+        ratio = np.maximum(variance / mean, np.float32(1.001))
         part = np.float32(elapsed)
         rise = self._rise.look(seen, mean * (1 + self._echo.live[0]) * part, ratio, mean)
         drop = self._drop.look(seen, mean * part, ratio, mean)

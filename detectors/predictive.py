@@ -282,7 +282,8 @@ class CountModel:
             (series,) Which series are in their own alarm state and still high.
         """
         mean, variance, shape, q = expected
-        own = variance - mean * mean / shape
+        # Counts vary at least as Poisson's do: what is left of a difference of large numbers may say less.
+        own = np.maximum(variance - mean * mean / shape, mean)
         deviation = np.sqrt(variance)
         edge = mean + _WINSOR * deviation + 1
         # A young series believes what it sees: its first expectations are too poor to doubt the counts by.

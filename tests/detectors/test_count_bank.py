@@ -311,3 +311,13 @@ def test_scores_are_finite_whatever_is_counted(seed: int, spike: int, zeros: boo
 def test_the_state_of_a_series_is_below_a_kilobyte() -> None:
     assert daily().bytes_per_series <= 1024
     assert hourly(1).bytes_per_series <= 1024
+
+
+def test_a_planned_day_of_a_series_hardly_known_is_learnt_like_any_other() -> None:
+    bank = hourly(6)
+    counts = np.random.default_rng(8).poisson(900.0, (6, 30))
+    for hour in range(30):
+        scored = bank.update(counts[:, hour], MONDAY_MS + hour * HOUR_MS, planned=3.0 if hour in (1, 2, 3) else 1.0)
+        assert np.isfinite(scored.score).all()
+        assert np.isfinite(scored.expected).all()
+    assert (bank.model.linear.mean.live[0] > 0).all()
