@@ -143,9 +143,7 @@ class CountBank:
         per_day = self.model.per_day
         # Over hours an incident has many bins, from which its own tail must not learn to be calm; over years a season
         # has few, from which it should.
-        memory, pooled_memory, most = (
-            (800.0, 60.0, 20.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day, 4.0)
-        )
+        memory, pooled_memory, most = (800.0, 60.0, 20.0) if self.model.daily else (30.0 * per_day, 14.0 * per_day, 4.0)
         rises, drops = DAILY_SHIFTS if self.model.daily else SHORT_SHIFTS
         self._rise, self._drop = (_Side(shifts, memory, pooled_memory, most) for shifts in (rises, drops))
         self._echo = SeriesRows([0.0])

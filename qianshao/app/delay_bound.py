@@ -60,7 +60,7 @@ def lorden_bound(rate: float, factor: float, spacing: float) -> float:
     the size of the step; who does not know it needs more. Delays come in whole bins, of which one is the least.
 
     >>> round(lorden_bound(2.0, 3.0, 1000.0), 2)
-    2.66
+    2.67
     """
     information = rate * (factor * math.log(factor) - factor + 1)
     return max(1.0, math.log(spacing) / information)

@@ -38,7 +38,8 @@ def diagnose(path: Path, today: date) -> list[Examined]:
     Returns
     -------
     list of Examined
-        In the order in which a start needs them: configuration, key, models, calendar, state, broker and topics, store, Grafana.
+        In the order in which a start needs them: configuration, key, models, calendar, state, broker and topics, store,
+        Grafana.
     """
     try:
         config = load_config(path)

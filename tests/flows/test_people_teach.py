@@ -17,8 +17,8 @@ from flows.stages import Reading
 from flows.watermark import FOLLOWERS
 from flows.worker import run_flow
 from models.online import Learner
-from models.themes import Themes
 from models.own_files import OwnFiles
+from models.themes import Themes
 from qianshao.config import Config, Models, Service
 from qianshao.event import Observation, RawEvent
 from qianshao.outcome import Outcome
