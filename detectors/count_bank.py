@@ -26,8 +26,8 @@ _SURELY_DAILY, _SURELY_SHORT = 0.1, 0.7
 many short bins must not be taken for told before it is."""
 MOST_DOUBT = 0.7
 """By how much, in −log10, the threshold may be raised above what the scores themselves promise."""
-GOAL = 0.9
-"""A budget is a limit: this much of it is aimed at, for seasons that are not known yet add to it."""
+DAILY_GOAL = 0.9
+"""How much of the budget daily bins aim at: a season that is not known yet adds to it for the first years."""
 UNSETTLED = np.float32(0.75)
 """What the score of a series counts until it has seen its week (daily bins: sixty days): its rhythm is its parent's."""
 _LOG10_E = np.float32(math.log10(math.e))
@@ -148,6 +148,7 @@ class CountBank:
         self._rise, self._drop = (_Side(shifts, memory, pooled_memory, most) for shifts in (rises, drops))
         self._echo = SeriesRows([0.0])
         """By how much, relative to what is expected, the last alarm exceeded it."""
+        self._goal = DAILY_GOAL if self.model.daily else 1.0
         self._echo_keep = np.float32(0.85 if self.model.daily else 0.5 ** (4 / per_day))
         self._surely = _SURELY_DAILY if self.model.daily else _SURELY_SHORT
         self._rows = {
@@ -260,7 +261,7 @@ class CountBank:
         who watches ten series a day and asks for one false alarm a day does not want every tenth day told.
         """
         rate = 10 ** -self._rise.pooled.depth() + 10 ** -self._drop.pooled.depth()
-        wanted = math.log10(max(1, self.n) * self.model.per_day / (GOAL * self.settings.false_alarms_per_day))
+        wanted = math.log10(max(1, self.n) * self.model.per_day / (self._goal * self.settings.false_alarms_per_day))
         realised = float(np.interp(wanted, -np.log10(rate), PooledTail.levels()))
         # Ten quiet exceedances must have been due before it is believed that scores promise too much.
         seen = min(1.0, self._rise.pooled.looks / (10 * 10**wanted))

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from math import log
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.river_parts import Forest, Window, adaptive_window, half_space_trees
 from qianshao.clock import DAY_MS, MINUTE_MS
 from qianshao.event import Observation
 
@@ -49,34 +50,6 @@ _TOLD = 4_096
 _NAN = float("nan")
 
 
-class _Forest(Protocol):
-    def learn_one(self, x: dict[int, float]) -> None: ...
-
-    def score_one(self, x: dict[int, float]) -> float: ...
-
-
-class _Window(Protocol):
-    drift_detected: bool
-    estimation: float
-
-    def update(self, x: float) -> None: ...
-
-
-def _forest(seed: int) -> _Forest:
-    # river brings pandas along, nearly a second: who has no device with metrics need not wait for it.
-    from river.anomaly import HalfSpaceTrees
-
-    forest: _Forest = HalfSpaceTrees(n_trees=_TREES, height=_HEIGHT, window_size=MEMORY, seed=seed)
-    return forest
-
-
-def _window() -> _Window:
-    from river.drift import ADWIN
-
-    window: _Window = ADWIN()
-    return window
-
-
 class _Group:
     """What is known of one product and model: its newest vectors, and the trees grown from a copy of them."""
 
@@ -99,8 +72,8 @@ class _Group:
         """The memory as it was at the last fit; empty before it."""
         self.told = bytearray()
         """Verdicts since the window over them was made."""
-        self.window: _Window | None = None
-        self.forest: _Forest | None = None
+        self.window: Window | None = None
+        self.forest: Forest | None = None
         self.columns: list[tuple[int, float, float, float]] = []
         """Judged columns with middle, scale and typical value."""
         self.threshold = 0.0
@@ -155,7 +128,7 @@ class _Group:
         if not self.columns:
             self.forest = None
             return
-        forest = _forest(self.fits)
+        forest = half_space_trees(self.fits, trees=_TREES, height=_HEIGHT, window=MEMORY)
         vectors = [self._scaled(row) for row in rows.tolist()]
         # The trees judge by the last full window: a shorter reference is told several times.
         for index in range(MEMORY):
@@ -199,7 +172,7 @@ class _Group:
         if len(self.told) >= _TOLD:
             self.retell(self.told[-_TOLD // 2 :])
         if self.window is None:
-            self.window = _window()
+            self.window = adaptive_window()
         self.told.append(strange)
         self.window.update(float(strange))
         if self.window.drift_detected:
@@ -211,7 +184,7 @@ class _Group:
     def retell(self, told: Iterable[int]) -> None:
         """Make the window anew and tell it these verdicts: it has no state that could be read and written."""
         self.told = bytearray(told)
-        self.window = _window() if self.told else None
+        self.window = adaptive_window() if self.told else None
         if self.window is not None:
             for strange in self.told:
                 self.window.update(float(strange))

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors.count_bank import CountBank, CountSettings
-from detectors.river_scores import gaussian_scores
+from detectors.river_parts import gaussian_scores
 from qianshao.app.comparators import cusum, ears, farrington_flexible, hourly_farrington
 from qianshao.app.count_grid import BINS, CountGrid
 from qianshao.app.detect import detect

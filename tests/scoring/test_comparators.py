@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from detectors.river_scores import gaussian_scores
+from detectors.river_parts import gaussian_scores
 from qianshao.app.comparators import (
     _design,
     _fit,

@@ -1,8 +1,9 @@
-"""river's Gaussian scorer over count series: the usual library on the same counts, for comparison."""
+"""What the detectors take from river: trees and windows for device metrics, and a scorer to be compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,48 @@ from numpy.typing import NDArray
 _GRACE = 20
 _DEEPEST = 16.0
 """river's score is one minus a probability: it has no more digits than this."""
+
+
+class Forest(Protocol):
+    """Half-space trees."""
+
+    def learn_one(self, x: dict[int, float]) -> None:
+        """Add one vector of numbers between 0 and 1."""
+        ...
+
+    def score_one(self, x: dict[int, float]) -> float:
+        """Return how strange a vector is, 0–1."""
+        ...
+
+
+class Window(Protocol):
+    """A window over a rate that shrinks when the rate has changed."""
+
+    drift_detected: bool
+    estimation: float
+
+    def update(self, x: float) -> None:
+        """Add one value."""
+        ...
+
+
+# river brings pandas along, nearly a second: who needs no part of it does not wait for it.
+
+
+def half_space_trees(seed: int, *, trees: int, height: int, window: int) -> Forest:
+    """Return river's half-space trees (Tan, Ting & Liu, IJCAI 2011), equal for equal arguments."""
+    from river.anomaly import HalfSpaceTrees
+
+    forest: Forest = HalfSpaceTrees(n_trees=trees, height=height, window_size=window, seed=seed)
+    return forest
+
+
+def adaptive_window() -> Window:
+    """Return river's ADWIN (Bifet & Gavaldà, SDM 2007)."""
+    from river.drift import ADWIN
+
+    window: Window = ADWIN()
+    return window
 
 
 def gaussian_scores(
@@ -45,7 +88,6 @@ def gaussian_scores(
     >>> gaussian_scores(counts, 1)[0].round(1)[-3:].tolist()
     [0.7, 0.0, 16.0]
     """
-    # river brings pandas along, nearly a second: who does not compare need not wait for it.
     from river.anomaly import GaussianScorer
 
     scores = np.zeros(counts.shape)
