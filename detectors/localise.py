@@ -19,12 +19,15 @@ Shares = Callable[[Mapping[str, str], str], Mapping[str, float]]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-CERTAIN = 0.15
-"""Chance that a dimension is named although the ordinary mix alone made the evidence look as one-sided."""
-CERTAIN_BROAD = 0.4
+CERTAIN = 0.25
+"""Bound on the chance that a dimension is named although the ordinary mix alone made the evidence as one-sided; what
+really happens is several times rarer."""
+CERTAIN_WITHIN = 0.4
 WITHIN_PRODUCT = ("model", "firmware")
+"""They mean something only within their product, and devices of one kind mostly fail for one cause."""
+CERTAIN_BROAD = 0.8
 BROAD = ("product", "line")
-"""Most causes have a product: less evidence is asked for, and a model or a firmware means something only within it."""
+"""Most causes have a product: the least evidence is asked for."""
 ORDINARY = (0.5, 1.0, 2.0)
 """How wrong the expectation may be: the evidence is weighed under each of these multiples of it, and averaged."""
 STRAY = 0.1
@@ -208,7 +211,7 @@ class _Lattice:
         for name in self.names:
             carry = self.carry[name]
             customers = (carry * alive).sum(axis=1)
-            if name in taken or (name in BROAD and taken.intersection(BROAD)):
+            if name in taken or (name == "line" and "product" in taken):
                 continue
             if name in WITHIN_PRODUCT and "product" not in taken and self.values.get("product"):
                 continue
@@ -264,7 +267,8 @@ class _Lattice:
     def _cost(self, choice: _Choice) -> float:
         """What a choice must bring: the more values there are and the more it names, the more."""
         number, of = len(choice.values), max(self.seen[choice.name], 2)
-        certain = CERTAIN_BROAD if choice.name in BROAD else CERTAIN
+        within = CERTAIN_WITHIN if choice.name in WITHIN_PRODUCT else CERTAIN
+        certain = CERTAIN_BROAD if choice.name in BROAD else within
         return log(comb(max(of, number), number) / certain) + SEVERAL * (number - 1)
 
     def _several(self, customers: Floats, alive: Floats, share: Floats) -> list[tuple[int, ...]]:
