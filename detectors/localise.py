@@ -45,6 +45,8 @@ MOST = 40
 """Values of one dimension that are tried, the most carried first."""
 OTHER = ("",)
 """What a group states of a dimension, when it is none of the values that are tried."""
+MOSTLY = 0.75
+"""A line that is mostly one product is named by that product."""
 IMPLIES = 0.95
 """A value that nearly everybody of the others carries anyway is implied by them."""
 MAX_VALUES = 3
@@ -331,6 +333,12 @@ class _Lattice:
             if choice.name != "product" and others and self._frequency(others, choice) >= IMPLIES:
                 choices = others
         dims: Dims = {each.name: list(each.values) if len(each.values) > 1 else each.values[0] for each in choices}
+        line = next((each for each in choices if each.name == "line" and len(each.values) == 1), None)
+        if line is not None and "product" not in dims and self.values.get("product"):
+            shares = self._shares((line,), "product")
+            carried = (self.carry["product"] * self.weights * best.agrees).sum(axis=1)
+            if carried.argmax() == shares.argmax() and shares.max() >= MOSTLY and shares.sum() < 1.0 + 1e-6:
+                dims["product"] = self.values["product"][int(shares.argmax())]
         if isinstance(dims.get("product"), str):
             dims.pop("line", None)
         return {name: dims[name] for name in self.names if name in dims}
