@@ -245,7 +245,7 @@ class CountBank:
         self._drop.update(drop, mean, settled, mature)
         echo = self._echo.live[0]
         above = seen > mean + 2.6 * np.sqrt(expected.variance)
-        alarming = ~scored.learning & (rise.score >= self.alarm_threshold() + self._surely) | (above & (echo > 0))
+        alarming = ~scored.learning & (rise.score >= self._speaking() + self._surely) | (above & (echo > 0))
         echo *= self._echo_keep
         echo[:] = np.where(alarming, np.maximum(echo, np.clip((seen - mean) / (mean + 1), 0, 200)), echo)
         echo[echo < 0.02] = 0
@@ -261,11 +261,22 @@ class CountBank:
         who watches ten series a day and asks for one false alarm a day does not want every tenth day told.
         """
         rate = 10 ** -self._rise.pooled.depth() + 10 ** -self._drop.pooled.depth()
-        wanted = math.log10(max(1, self.n) * self.model.per_day / (self._goal * self.settings.false_alarms_per_day))
+        wanted = self._promised()
         realised = float(np.interp(wanted, -np.log10(rate), PooledTail.levels()))
         # Ten quiet exceedances must have been due before it is believed that scores promise too much.
         seen = min(1.0, self._rise.pooled.looks / (10 * 10**wanted))
         return max(2.0, min(realised, wanted + MOST_DOUBT * seen))
+
+    def _promised(self) -> float:
+        """Return the threshold if scores were exactly what they say."""
+        return math.log10(max(1, self.n) * self.model.per_day / (self._goal * self.settings.false_alarms_per_day))
+
+    def _speaking(self) -> float:
+        """Return the score from which a series is in its own alarm state.
+
+        Never above what scores promise: where frequent incidents raise the threshold, they must not be learnt as quiet.
+        """
+        return max(2.0, min(self.alarm_threshold(), self._promised()))
 
     def evict_silent(self, silent_bins: int) -> NDArray[np.int64]:
         """Forget series without any count in the last `silent_bins`; return the old numbers of those that stay."""
