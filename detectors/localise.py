@@ -20,8 +20,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 CERTAIN = 0.25
-"""Bound on the chance that a dimension is named although the ordinary mix alone made the evidence as one-sided; what
-really happens is several times rarer."""
+"""The price of a dimension: the chance accepted that the ordinary mix alone made the evidence as one-sided."""
 CERTAIN_WITHIN = 0.4
 WITHIN_PRODUCT = ("model", "firmware")
 """They mean something only within their product, and devices of one kind mostly fail for one cause."""
@@ -107,14 +106,14 @@ def localise(
     -----
     Somebody is either ordinary, stating what is ordinarily stated, or hit by the cause, and then contradicts none of
     its dimensions; who states nothing of a dimension speaks neither for a value nor against it. The likelihood ratio
-    of the two against the ordinary mix alone is a bet at fair odds: by chance it exceeds x at most once in x times, so
+    of the two against the ordinary mix alone is a bet at fair odds: by chance it exceeds x about once in x times at most, so
     that what a choice must bring follows from how many values there were to choose from and how sure one wants to be.
     Weak evidence therefore stays at the coarser combination, and {} is an answer. What the others imply is left out,
     but for the product.
 
-    When it fails: a value that half of everybody carries needs about thirty customers; a cause whose customers are
-    fewer than the ordinary ones by far is named in part or not at all (docs/localisation.md has the curve). Cost: about
-    10 ms for a hundred customers, growing with distinct statements; beam search over at most four dimensions.
+    When it fails: a cause whose customers are far fewer than the ordinary ones is named in part or not at all
+    (docs/localisation.md has the curve). Cost: about 10 ms for an ordinary finding, 100 ms for several hundred
+    customers; beam search over at most four dimensions.
     Source: the Bernoulli scan statistic (Kulldorff 1997) with missing statements; explanatory power and succinctness as
     in Adtributor (Bhagwan et al., NSDI 2014).
     """
