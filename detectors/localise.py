@@ -106,7 +106,7 @@ def localise(
     -----
     Somebody is either ordinary, stating what is ordinarily stated, or hit by the cause, and then contradicts none of
     its dimensions; who states nothing of a dimension speaks neither for a value nor against it. The likelihood ratio
-    of the two against the ordinary mix alone is a bet at fair odds: by chance it exceeds x about once in x times at most, so
+    of the two against the ordinary mix alone is a bet at fair odds: by chance it exceeds x at most once in x times, so
     that what a choice must bring follows from how many values there were to choose from and how sure one wants to be.
     Weak evidence therefore stays at the coarser combination, and {} is an answer. What the others imply is left out,
     but for the product.
