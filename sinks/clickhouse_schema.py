@@ -290,6 +290,19 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        5,
+        "the fault that is meant, finer than the topic, and the ticket by which people correct it",
+        (
+            "ALTER TABLE events ADD COLUMN IF NOT EXISTS ticket UInt64 AFTER conversation",
+            "ALTER TABLE events ADD COLUMN IF NOT EXISTS theme LowCardinality(String) AFTER guess_confidence",
+            "ALTER TABLE events ADD COLUMN IF NOT EXISTS theme_confidence Float32 AFTER theme",
+            """
+            CREATE OR REPLACE VIEW counted_events AS
+            SELECT * EXCEPT (stored_on, late) FROM events FINAL WHERE NOT late
+            """,
+        ),
+    ),
 )
 
 KEPT_FOR_A_WHILE = ("events", "rollups", "incidents", "pushes", "trends", "deadletters", "pulses", "actions")
