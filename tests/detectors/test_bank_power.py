@@ -50,7 +50,7 @@ def test_outbreaks_are_detected_with_a_calendar(runs: DailyRuns, request: pytest
     often, seldom = daily_row("", runs, score).powers
     assert seldom.detected >= 0.85, seldom
     if request.node.callspec.params["runs"] == "development" and often.detected < 0.95:
-        pytest.xfail(f"{often.detected:.3f}; the true mean of every day gives one day's score .952: that is the ceiling")
+        pytest.xfail(f"{often.detected:.3f}; with the true mean of every day, one day's score reaches .952")
     assert often.detected >= 0.95, often
 
 
@@ -151,7 +151,7 @@ def test_the_birth_of_a_product_brings_no_flood() -> None:
     assert among_new <= 10
 
 
-@pytest.mark.xfail(reason="small steps are learnt as the new level before they are told; docs/detection.md has the table")
+@pytest.mark.xfail(reason="small steps are learnt as the level before they are told; the table is in docs/detection.md")
 @pytest.mark.parametrize("rate", [2.0, 20.0])
 def test_a_known_step_is_seen_within_half_as_much_again_as_lordens_bound(rate: float) -> None:
     late = [each for each in delays(rate, (2.0, 3.0, 5.0)) if each.spacing >= 1_000 and each.times_bound > 1.5]
