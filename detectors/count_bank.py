@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from datetime import UTC, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, tzinfo
 from typing import Any, NamedTuple
 
 import msgspec
@@ -123,6 +123,8 @@ class CountBank:
         Bins, bound and budget.
     zone
         Where days and hours begin.
+    worked
+        Whether a day of a weekend is worked to make up for a holiday.
 
     Examples
     --------
@@ -137,9 +139,11 @@ class CountBank:
     (True, 10)
     """
 
-    def __init__(self, settings: CountSettings, *, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self, settings: CountSettings, *, zone: tzinfo = UTC, worked: Callable[[date], bool] = lambda day: False
+    ) -> None:
         self.settings = settings
-        self.model = CountModel(settings.bin_ms, zone)
+        self.model = CountModel(settings.bin_ms, zone, worked)
         per_day = self.model.per_day
         # Over hours an incident has many bins, from which its own tail must not learn to be calm; over years a season
         # has few, from which it should.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from qianshao.clock import DAY_MS, HOUR_MS
 YEAR_DAYS = 364
 """A year of the season is 52 weeks; the day by which it falls short each year is forgotten faster than it adds up."""
 HARMONICS = 4
+FRIDAY = 4
 _SMALLEST_MEAN = np.float32(1e-4)
 _WINSOR = np.float32(2.6)
 """Counts further above their expectation than this many standard deviations teach no more than this."""
@@ -184,13 +185,16 @@ class CountModel:
         Width of a bin, from a minute to a day.
     zone
         Where days and hours begin.
+    worked
+        Whether a day of a weekend is worked to make up for a holiday; it is expected like a Friday.
     """
 
     STRAIN_LIMIT = 0.6
 
-    def __init__(self, bin_ms: int, zone: tzinfo) -> None:
+    def __init__(self, bin_ms: int, zone: tzinfo, worked: Callable[[date], bool] = lambda day: False) -> None:
         self.bin_ms = bin_ms
         self._zone = zone
+        self._worked = worked
         self.daily = bin_ms >= DAY_MS
         self.per_day = per_day = DAY_MS / bin_ms
         season = 2 * HARMONICS if self.daily else 0
@@ -316,14 +320,20 @@ class CountModel:
         # What was not known of the mean is no dispersion of the counts.
         squared = (np.minimum(counts, mean + 4 * deviation + 2) - mean) ** 2 - mean * mean / shape
         self._learn_spread(squared, mean, (weight > 0) & (shape > 4))
-        if self._moment(start_ms).date() != self._moment(start_ms + self.bin_ms).date():
+        if self._local(start_ms).date() != self._local(start_ms + self.bin_ms).date():
             self.after_holiday = holiday
         age = self.age.live
         age[0] += 1
         age[1] = np.where(counts > 0, 0, age[1] + 1)
 
-    def _moment(self, start_ms: int) -> datetime:
+    def _local(self, start_ms: int) -> datetime:
         return datetime.fromtimestamp(start_ms / 1000, tz=self._zone)
+
+    def _moment(self, start_ms: int) -> datetime:
+        """Return the local time whose rhythm a bin has: its own, or that of the Friday before."""
+        moment = self._local(start_ms)
+        beyond = moment.weekday() - FRIDAY
+        return moment - timedelta(days=beyond) if beyond > 0 and self._worked(moment.date()) else moment
 
     def _design(self, start_ms: int, holiday: float) -> list[float]:
         """Level, seven weekdays, holiday, day after a holiday, harmonics of the year."""

@@ -39,9 +39,9 @@ def band_around(expected: float, variance: float) -> Band:
 class Volumes:
     """Learns the volumes of everybody hour by hour, and says what was expected of each five-minute bin.
 
-    Level, hours of weekdays and weekends, holidays and dispersion are those of `CountBank`; a planned day multiplies
-    what is expected. Between the middles of two hours the expectation is drawn as a line. A series starts from its
-    parent's rhythm; until two days of it are known, it is marked as learning.
+    Level, hours of weekdays and weekends, public holidays, worked weekends and dispersion are those of `CountBank`; a
+    planned day multiplies what is expected. Between the middles of two hours the expectation is drawn as a line. A
+    series starts from its parent's rhythm; until two days of it are known, it is marked as learning.
 
     When it fails: rhythms within an hour. Cost: 1 ms an hour, and a few numbers a bin.
     """
@@ -50,7 +50,8 @@ class Volumes:
         self._table = table
         self._calendar = calendar
         self._zone = zone
-        self._bank = CountBank(CountSettings(bin_ms=HOUR_MS, maximum_series=MAX_ROWS), zone=zone)
+        settings = CountSettings(bin_ms=HOUR_MS, maximum_series=MAX_ROWS)
+        self._bank = CountBank(settings, zone=zone, worked=lambda day: day_kind(day) == "working_weekend")
         self._place: dict[int, int] = {}
         self._near: tuple[int, NDArray[np.float64], NDArray[np.float64]] | None = None
         """Start of an hour, expected counts of the hour before, this one and the next, and variance over mean."""

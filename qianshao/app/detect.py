@@ -18,7 +18,7 @@ from qianshao.app import wording
 from qianshao.app.count_grid import BINS, CountGrid, available_bytes, read_counts
 from qianshao.app.detect_picture import expectation, picture
 from qianshao.app.spells import Detection, Spell, strangest
-from qianshao.clock import to_rfc3339
+from qianshao.clock import DAY_MS, to_rfc3339
 from qianshao.errors import OutputError
 
 SPELLS_SHOWN = 15
@@ -160,7 +160,8 @@ def detection_report(found: Detection, spells: list[Spell], out: Path, drawn: Pa
     facts.add_column(no_wrap=True, style="dim")
     facts.add_column(overflow="fold")
     facts.add_row("计数", f"{series:,} 条序列 × {bins:,} 格，{grid.when(0)} 至 {grid.when(bins - 1)}")
-    facts.add_row("报警线", f"{found.threshold:.1f}，越过的有 {alarming_bins(found):,} 格")
+    often = f"平均每天 {spells_per_day(found):.2g} 起"
+    facts.add_row("报警线", f"{found.threshold:.1f}，越过的有 {alarming_bins(found):,} 格，{often}")
     learning = float(found.learning.mean())
     if learning > 0:
         facts.add_row("学习中", f"{learning:.0%} 的格子还没有可信的预期，不报警")
@@ -205,6 +206,7 @@ def detection_figures(found: Detection, spells: list[Spell]) -> dict[str, object
         "bins": grid.counts.shape[1],
         "threshold": round(found.threshold, 3),
         "alarms": alarming_bins(found),
+        "alarm_spells_per_day": round(spells_per_day(found), 4),
         "learning_share": round(float(found.learning.mean()), 4),
         "strangest": [
             {
@@ -240,3 +242,11 @@ def band_text(found: Detection, spell: Spell) -> str:
         return expectation(spell.expected)
     high = float(found.upper[spell.series, spell.peak])
     return f"{wording.number(max(0.0, 2 * spell.expected - high))} – {wording.number(high)}"
+
+
+def spells_per_day(found: Detection) -> float:
+    """Return how many alarms began a day, all series together: what the budget became, incidents included."""
+    alarming = (np.abs(found.score) >= found.threshold) & ~found.learning
+    begun = alarming.copy()
+    begun[:, 1:] &= ~alarming[:, :-1]
+    return float(begun.sum() * DAY_MS / (begun.shape[1] * found.grid.bin_ms))

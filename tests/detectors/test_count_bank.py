@@ -321,3 +321,16 @@ def test_a_planned_day_of_a_series_hardly_known_is_learnt_like_any_other() -> No
         assert np.isfinite(scored.score).all()
         assert np.isfinite(scored.expected).all()
     assert (bank.model.linear.mean.live[0] > 0).all()
+
+
+def test_a_weekend_that_is_worked_is_expected_like_a_friday() -> None:
+    # Three weeks of few counts on weekends; the fourth Saturday is worked.
+    counts = [20 if day % 7 < 5 else 2 for day in range(28)]
+    expected = {}
+    for worked in (False, True):
+        bank = CountBank(CountSettings(bin_ms=DAY_MS), worked=lambda day, worked=worked: worked and day.day == 31)
+        bank.ensure(1)
+        for day in range(27):
+            expected[worked] = bank.update([counts[day]], MONDAY_MS + day * DAY_MS).expected[0]
+    assert expected[False] < 8
+    assert expected[True] > 12
