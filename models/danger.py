@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -15,7 +13,7 @@ from scipy import sparse
 
 from models.features import count_matrix
 from models.lexicon import Lexicon
-from models.linear import Linear
+from models.linear import Linear, read_archive
 from models.phrases import Phrases
 from qianshao.errors import ModelError
 
@@ -236,17 +234,7 @@ def load_layer(path: Path | None = None) -> DangerLayer:
     ModelError
         If the file is missing, damaged or of another format.
     """
-    name = "the shipped danger layer" if path is None else str(path)
-    try:
-        if path is not None:
-            with path.open("rb") as handle:
-                return _read(handle, name)
-        with files("models").joinpath("danger.npz").open("rb") as shipped:
-            return _read(shipped, name)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"model {name}: cannot be read ({error}); write it again with python -m models.danger_training"
-        ) from None
+    return read_archive(path, "danger.npz", "the shipped danger layer", "python -m models.danger_training", _read)
 
 
 def _read(handle: IO[bytes], name: str) -> DangerLayer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from scipy import sparse
 from qianshao.errors import ModelError
 
 FORMAT = 1
+
+Model = TypeVar("Model")
 
 
 class Linear(NamedTuple):
@@ -59,15 +62,39 @@ def load_seed(path: Path | None = None) -> Seed:
     ModelError
         If the file is missing, damaged or of another format.
     """
-    name = "the shipped seed model" if path is None else str(path)
+    return read_archive(path, "seed.npz", "the shipped seed model", "python -m models.seed", _read)
+
+
+def read_archive(
+    path: Path | None, shipped: str, called: str, command: str, read: Callable[[IO[bytes], str], Model]
+) -> Model:
+    """Read a model that is numbers in one archive.
+
+    Parameters
+    ----------
+    path
+        A file; None = the shipped one.
+    shipped, called
+        File name of the shipped one in this package, and what messages call it.
+    command
+        What writes it again.
+    read
+        Takes the open file and its name in messages.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged, or `read` says so.
+    """
+    name = called if path is None else str(path)
     try:
         if path is not None:
             with path.open("rb") as handle:
-                return _read(handle, name)
-        with files("models").joinpath("seed.npz").open("rb") as shipped:
-            return _read(shipped, name)
+                return read(handle, name)
+        with files("models").joinpath(shipped).open("rb") as own:
+            return read(own, name)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(f"model {name}: cannot be read ({error}); write it again with python -m models.seed") from None
+        raise ModelError(f"model {name}: cannot be read ({error}); write it again with {command}") from None
 
 
 def _read(handle: IO[bytes], name: str) -> Seed:

@@ -123,7 +123,7 @@ def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> C
         customers=change.customers,
         messages=change.messages,
         devices=change.devices,
-        dims=_dims(change.dims),
+        dims=wording.dimensions(change.dims),
         about=_about(change),
         witnesses=witnesses,
         keywords=[wording.plain(word) for word in change.keywords],
@@ -166,14 +166,6 @@ def _since(change: IncidentChange) -> str:
         return f"{seen} 起有迹象，尚未立案"
     delay = wording.between(change.first_seen, change.opened_at)
     return f"{seen} 起，{wording.clock(change.opened_at)} 立案（首个迹象后 {delay}）"
-
-
-def _dims(dims: dict[str, str | list[str]]) -> list[tuple[str, str]]:
-    order = {name: place for place, name in enumerate(wording.DIMENSION_NAMES)}
-    names = sorted(dims, key=lambda name: (order.get(name, len(order)), name))
-    return [
-        (wording.DIMENSION_NAMES.get(name, name), wording.plain(wording.dimension_value(dims[name]))) for name in names
-    ]
 
 
 def _about(change: IncidentChange) -> list[tuple[str, str]]:

@@ -123,9 +123,5 @@ def _told(signal: Signal, known: Signal | None) -> str:
 
 
 def _place(change: IncidentChange) -> str:
-    order = {name: place for place, name in enumerate(wording.DIMENSION_NAMES)}
-    names = sorted(change.dims, key=lambda name: (order.get(name, len(order)), name))
-    pairs = [
-        f"{wording.DIMENSION_NAMES.get(name, name)} {wording.dimension_value(change.dims[name])}" for name in names
-    ]
-    return wording.plain(" · ".join(pairs)) or "没有哪个维度能单独解释"
+    pairs = wording.dimensions(change.dims)
+    return " · ".join(f"{name} {value}" for name, value in pairs) or "没有哪个维度能单独解释"

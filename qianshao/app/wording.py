@@ -122,6 +122,17 @@ def dimension_value(value: str | list[str]) -> str:
     return value if isinstance(value, str) else "、".join(value)
 
 
+def dimensions(dims: dict[str, str | list[str]]) -> list[tuple[str, str]]:
+    """Name the dimensions of an incident with their values, in the order of the house and own ones last.
+
+    >>> dimensions({"shop": "A7", "region": ["华东", "华南"], "product": "门锁"})
+    [('产品', '门锁'), ('地区', '华东、华南'), ('shop', 'A7')]
+    """
+    order = {name: place for place, name in enumerate(DIMENSION_NAMES)}
+    names = sorted(dims, key=lambda name: (order.get(name, len(order)), name))
+    return [(DIMENSION_NAMES.get(name, name), plain(dimension_value(dims[name]))) for name in names]
+
+
 def series_name(series: str) -> tuple[str, str]:
     """Name a series for people: what is counted, and under which dimensions.
 

@@ -1,4 +1,4 @@
-"""A small hand-made world for cards and pages."""
+"""A small hand-made world for cards and pages, and commands run in this process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from qianshao.app.cli import main
 from qianshao.app.console.scene import Scene
 from qianshao.clock import HOUR_MS, MINUTE_MS, from_rfc3339
 from qianshao.incident import About, IncidentChange, Signal
@@ -171,3 +172,16 @@ def reader() -> FixedReader:
     )
     history = [watched, changed(), updated]
     return FixedReader(make_scene([updated, over]), {"inc-3f9a12c0": history, "inc-77aa": [over]})
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run one command in this process; return exit code, standard output and standard error."""
+
+    def execute(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return execute

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qianshao.app.cli import main
 from qianshao.app.count_grid import BINS, CountGrid, read_counts
 from qianshao.app.detect import detect
 from qianshao.clock import from_rfc3339
@@ -25,19 +24,6 @@ from qianshao.errors import InputError
 Run = Callable[..., tuple[int, str, str]]
 ZONE = ZoneInfo("Asia/Shanghai")
 PLENTY = 2**30
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run one command in this process; return exit code, standard output and standard error."""
-
-    def execute(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return execute
 
 
 def ordinary_weeks(series: int = 3, weeks: int = 12) -> np.ndarray:

@@ -10,25 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from qianshao.app.cli import main
-
 Run = Callable[..., tuple[int, str, str]]
 
 THINGS = ("外卖", "酒店", "手机", "快递", "客服", "衣服")
 ROWS = [(f"{thing}{said}", label) for thing in THINGS for said, label in (("很好", "1"), ("太差了，退款", "0"))] * 4
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run one command in this process; return exit code, standard output and standard error."""
-
-    def execute(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return execute
 
 
 def write_csv(path: Path, rows: list[tuple[str, ...]], header: tuple[str, ...] = ("text", "label")) -> Path:
