@@ -70,6 +70,7 @@ class CountTable:
         self._row_of: dict[tuple[int, int], int] = {}
         self.rows_of_measured: dict[int, list[int]] = {}
         self._rows_by_names: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+        self._groups: dict[int, list[tuple[str, ...]]] = {}
         self.n = 0
         self._grow(1024)
         self._signature_id: dict[Signature, int] = {}
@@ -287,11 +288,16 @@ class CountTable:
 
     def groups(self, measured: int) -> list[tuple[str, ...]]:
         """Return the combinations of dimensions that the rows of a measure value fix."""
-        return [names for each, names in self._rows_by_names if each == measured]
+        return self._groups.get(measured, [])
 
     def _index(self, row: int) -> None:
         names = tuple(name for name, _ in self.cells[int(self.row_cell[row])])
-        self._rows_by_names.setdefault((int(self.row_measured[row]), names), []).append(row)
+        measured = int(self.row_measured[row])
+        rows = self._rows_by_names.get((measured, names))
+        if rows is None:
+            rows = self._rows_by_names[measured, names] = []
+            self._groups.setdefault(measured, []).append(names)
+        rows.append(row)
         if names in (((), ("channel",)) if self.root else (("line",), ("line", "product"))) or (
             # Which firmware in which region: few codes are seen at a time, and a bin without one is not written.
             names == ("firmware", "line", "product", "region")
