@@ -12,7 +12,13 @@ from qianshao.incident import Severity, Status
 Dims = dict[str, str | list[str]]
 
 MAX_EVIDENCE = 500
+"""Ids of events that a record names; a case keeps at most four times as many."""
 MAX_PEOPLE = 50_000
+"""Customers, and devices, that are told apart in one case."""
+MAX_WITNESSED = 500
+"""Measure values that speak in one case; the weakest makes room."""
+MAX_NAMED = 200
+"""Topics, products and dangers, each, that are counted by name in one case: the first ones seen."""
 
 
 class Witnessed(msgspec.Struct, kw_only=True):
@@ -35,10 +41,13 @@ class Witnessed(msgspec.Struct, kw_only=True):
 
 
 class Proof(msgspec.Struct, gc=False):
-    """One event of the evidence: how telling it is, and when it fell."""
+    """One event of the evidence: how telling it is, when it fell, and what it counts as."""
 
     weight: int
     ts: int
+    topic: str = ""
+    product: str = ""
+    danger: str = ""
 
 
 class Case(msgspec.Struct, kw_only=True):
@@ -63,6 +72,8 @@ class Case(msgspec.Struct, kw_only=True):
     products: dict[str, int]
     dangers: dict[str, int] = {}
     """How many events assert which danger, `family/kind`."""
+    let_go: int = 0
+    """Events up to this time that are not among the evidence were counted, and let go of for room."""
     told_customers: int = 0
     """Customers at the last record written: what growth is measured from."""
     told_dims: Dims = {}
@@ -107,35 +118,58 @@ class Case(msgspec.Struct, kw_only=True):
                 proof.weight = min(proof.weight + 1, 50)
                 continue
             self.first_seen = min(self.first_seen, event.ts)
-            self.messages += 1
-            self.evidence[event.id] = Proof(telling, event.ts)
             if event.customer and len(self.customers) < MAX_PEOPLE:
                 self.customers.add(event.customer)
             if event.device and len(self.devices) < MAX_PEOPLE:
                 self.devices.add(event.device)
-            if event.topic:
-                self.topics[event.topic] = self.topics.get(event.topic, 0) + 1
-            if event.product:
-                self.products[event.product] = self.products.get(event.product, 0) + 1
-            if event.danger:
-                self.dangers[event.danger] = self.dangers.get(event.danger, 0) + 1
-        if len(self.evidence) > 4 * MAX_EVIDENCE:
-            for name in self.evidence_ids()[2 * MAX_EVIDENCE :]:
-                del self.evidence[name]
+            if event.ts > self.let_go:
+                self._count(event.id, Proof(telling, event.ts, event.topic, event.product or "", event.danger))
+        self._make_room(key)
         self.dims = self._explaining_dims()
 
     def absorb(self, other: Case) -> None:
         """Take over what another case of the same cause knows."""
-        for key, witnessed in other.witnessed.items():
-            self.witnessed.setdefault(key, witnessed)
+        for key, theirs in other.witnessed.items():
+            ours = self.witnessed.setdefault(key, theirs)
+            if ours is not theirs:
+                ours.opens = ours.opens or theirs.opens
+                ours.score = max(ours.score, theirs.score)
+                ours.window_start = min(ours.window_start, theirs.window_start)
         for name, proof in other.evidence.items():
-            self.evidence.setdefault(name, proof)
-        self.customers |= other.customers
-        self.devices |= other.devices
-        self.messages = max(self.messages, len(self.evidence))
-        self.first_seen = min(self.first_seen, other.first_seen)
+            if name not in self.evidence and proof.ts > self.let_go:
+                self._count(name, proof)
+        self.messages += other.messages - len(other.evidence)
         for danger, number in other.dangers.items():
-            self.dangers[danger] = self.dangers.get(danger, 0) + number
+            if danger not in self.dangers and len(self.dangers) < MAX_NAMED:
+                self.dangers[danger] = number
+        self.let_go = max(self.let_go, other.let_go)
+        for ours_, theirs_ in ((self.customers, other.customers), (self.devices, other.devices)):
+            ours_.update(sorted(theirs_ - ours_)[: MAX_PEOPLE - len(ours_)])
+        self.first_seen = min(self.first_seen, other.first_seen)
+        self._make_room("")
+        self.dims = self._explaining_dims()
+
+    def _count(self, name: str, proof: Proof) -> None:
+        """Take one event that was not counted before."""
+        self.messages += 1
+        self.evidence[name] = proof
+        for counts, label in ((self.topics, proof.topic), (self.products, proof.product), (self.dangers, proof.danger)):
+            if label and (label in counts or len(counts) < MAX_NAMED):
+                counts[label] = counts.get(label, 0) + 1
+
+    def _make_room(self, newest: str) -> None:
+        """Let go of what there is too much of: old events that tell little, and the weakest measure values."""
+        if len(self.evidence) > 4 * MAX_EVIDENCE:
+            rest = self.evidence_ids()[MAX_EVIDENCE:]
+            rest.sort(key=lambda name: (-self.evidence[name].ts, name))
+            # The newest stay: findings repeat them, and an event must not be counted twice.
+            for name in rest[MAX_EVIDENCE:]:
+                self.let_go = max(self.let_go, self.evidence.pop(name).ts)
+        while len(self.witnessed) > MAX_WITNESSED:
+            weakest = min(
+                (each.opens, each.score, each.window_end, key) for key, each in self.witnessed.items() if key != newest
+            )
+            del self.witnessed[weakest[-1]]
 
     def evidence_ids(self) -> list[str]:
         """Return the ids of the evidence, the most telling first."""

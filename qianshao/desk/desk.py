@@ -22,7 +22,7 @@ from qianshao.finding import Finding
 from qianshao.incident import Change, IncidentChange, Signal
 from qianshao.push import Push
 
-VERSION = 2
+VERSION = 3
 RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long is resolved."""
 WATCH_MS = 6 * HOUR_MS
