@@ -72,6 +72,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     confidence_percent: int
     evidence_count: int
     parent: str | None
+    parent_name: str
+    """What the parent is to it, '' without one."""
     lead: str
     """Lead over the tuned fixed threshold, '' where it was not measured."""
 
@@ -135,6 +137,7 @@ def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> C
         confidence_percent=round(100 * change.confidence),
         evidence_count=len(change.evidence),
         parent=change.parent,
+        parent_name=wording.parent_name(change.status) if change.parent else "",
         lead=lead_text(lead),
     )
 

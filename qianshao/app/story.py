@@ -103,7 +103,7 @@ def _news(before: IncidentChange | None, change: IncidentChange) -> list[str]:
     if before is not None and before.severity != change.severity:
         news.append(f"级别：{before.severity} → {change.severity}")
     if change.parent is not None and (before is None or before.parent != change.parent):
-        news.append(f"并入 {change.parent}")
+        news.append(f"{wording.parent_name(change.status)}：{change.parent}")
     return news
 
 

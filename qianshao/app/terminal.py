@@ -44,6 +44,8 @@ def card_panel(card: Card) -> RenderableType:
         facts.add_row("最近变化", Text(card.latest))
     if card.quiet:
         facts.add_row("何时消退", Text(card.quiet))
+    if card.parent:
+        facts.add_row(card.parent_name, Text(card.parent))
     if card.lead:
         facts.add_row("领先", Text(card.lead, style="bold green"))
 

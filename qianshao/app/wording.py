@@ -74,6 +74,9 @@ ONGOING: frozenset[str] = frozenset({"open", "acknowledged", "mitigated"})
 
 REASON_NAMES: dict[str, str] = {
     "weak_witness": "只有一个来源的弱证据，先观察",
+    "inhibited_by_parent": "一起更大的、已立案的事件足以解释，只收集证据，不另行告知",
+    "parent_ended": "解释它的事件已经结束，证据仍在继续",
+    "faded_with_parent": "随着解释它的事件一同平息",
     "overwhelming_rise": "一个来源的证据已经足够强",
     "two_witnesses": "两个独立来源相互印证",
     "never_seen_code": "出现了从未见过的信号",
@@ -252,6 +255,15 @@ def span(duration: timedelta) -> str:
 def between(start: str, end: str) -> str:
     """Write how long it is from one of our timestamps to another."""
     return span(moment(end) - moment(start))
+
+
+def parent_name(status: str) -> str:
+    """Say what the parent of an incident is to it: where it went, or what explains it.
+
+    >>> parent_name("merged"), parent_name("watching")
+    ('并入', '由其解释')
+    """
+    return "并入" if status == "merged" else "由其解释"
 
 
 def reason_text(reason: str) -> str:

@@ -21,6 +21,17 @@ MAX_NAMED = 200
 """Topics, products and dangers, each, that are counted by name in one case: the first ones seen."""
 
 
+GOES_ON = 0.2
+"""More than this share of a finding's evidence must lie outside what explains it, or it speaks of nothing else."""
+
+
+def goes_on(finding: Finding, end: int) -> bool:
+    """Say whether a finding speaks of what happens after a moment, not only of what led to it."""
+    if not finding.evidence:
+        return finding.window_end > end
+    return sum(event.ts >= end for event in finding.evidence) > GOES_ON * len(finding.evidence)
+
+
 class Witnessed(msgspec.Struct, kw_only=True):
     """What one measure value says in a case: its newest signal and where it lies."""
 
@@ -33,6 +44,8 @@ class Witnessed(msgspec.Struct, kw_only=True):
     expected: float
     score: float
     opens: bool
+    held: bool
+    """It may not open: its evidence has another explanation, `Case.waits`."""
     dims: Dims
     weight: int
     """Events that carried the newest finding."""
@@ -89,12 +102,25 @@ class Case(msgspec.Struct, kw_only=True):
     verdict: Literal["", "true", "false"] = ""
     """What a person says: whether it was a real one."""
     parent: str | None = None
+    """The incident it was merged into; while it is watched, the open one that explains it."""
+    waits: Literal["", "inhibited_by_parent"] = ""
+    """Why it is watched although its evidence would open an incident, as far as that was told."""
+    freed_at: int = 0
+    """When the incident that explained it ended; 0 = none did. Only evidence that goes on after that may open it."""
     by_device: bool = False
 
     def take(self, finding: Finding) -> None:
         """Add a finding to what is known; cost linear in its evidence."""
         key = f"{finding.series.measure}:{finding.series.value}"
         before = self.witnessed.get(key)
+        held = self.freed_at > 0 and finding.series.measure != "danger" and not goes_on(finding, self.freed_at)
+        opens, score = finding.opens, finding.score
+        if before is not None and (before.held <= held):
+            # What is held adds nothing to what is not, and what goes on after a hold is judged by itself.
+            free = before.held == held
+            opens = before.opens or (free and opens)
+            score = max(before.score, score) if free else before.score
+            held = before.held
         self.witnessed[key] = Witnessed(
             witness=finding.witness,
             kind=finding.kind,
@@ -103,8 +129,9 @@ class Case(msgspec.Struct, kw_only=True):
             window_end=finding.window_end,
             observed=finding.observed,
             expected=finding.expected,
-            score=finding.score if before is None else max(before.score, finding.score),
-            opens=finding.opens or (before is not None and before.opens),
+            score=score,
+            opens=opens,
+            held=held,
             dims=finding.dims,
             weight=len(finding.evidence),
             keywords=finding.keywords,

@@ -12,7 +12,7 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
-from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict
+from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, still_explains
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
 from qianshao.desk.severity import confidence_of, dangerous, severity_of
@@ -21,6 +21,7 @@ from qianshao.errors import StoreError
 from qianshao.finding import Finding
 from qianshao.incident import Change, IncidentChange, Signal
 from qianshao.push import Push
+from qianshao.series import Series
 
 VERSION = 3
 RESOLVE_MS = 6 * HOUR_MS
@@ -40,6 +41,9 @@ REGRET = 3
 """A case that a person dismissed opens again when so many times as many people are hurt."""
 MAX_ACTIONS = 10_000
 """Ids of actions remembered, so that one that arrives twice counts once."""
+
+_FADED = {"": "weak_evidence_faded", "inhibited_by_parent": "faded_with_parent"}
+"""Why a watched case ends when its evidence does, by what kept it from opening."""
 
 _LIVE = ("watching", "open", "acknowledged", "mitigated")
 _TOLD = ("open", "acknowledged", "mitigated")
@@ -66,6 +70,9 @@ class Desk:
     What people say goes before what machines say: a case that a person dismissed swallows further evidence of its cause
     for a day, unless people turn out to be in danger or three times as many are hurt; a silenced one tells of its
     growth only when the severity rises, and of the rest when the silence ends.
+
+    What an open incident explains (`correlate.explains`) stays watched as its child: its evidence is collected, nobody
+    is told. When the parent ends, the child opens by evidence that goes on after that.
     """
 
     def __init__(self, config: Config) -> None:
@@ -108,7 +115,7 @@ class Desk:
         pushes: list[Push] = []
         outcomes: list[ActionOutcome] = []
         judged: dict[int, list[Finding]] = {}
-        for finding in sorted(findings, key=lambda each: (each.tick, not each.opens, -each.score, each.series)):
+        for finding in sorted(findings, key=_order):
             judged.setdefault(finding.tick, []).append(finding)
         taken: dict[int, list[Action]] = {}
         for tick, action in sorted(actions, key=lambda each: (each[0], each[1].id)):
@@ -149,8 +156,7 @@ class Desk:
                 case.status = "acknowledged"
                 self._record(case, "acknowledged", "by_person", tick, changes, action.by)
             case "resolve":
-                case.status = "resolved"
-                self._record(case, "resolved", "by_person", tick, changes, action.by)
+                self._resolve(case, "by_person", tick, changes, action.by)
             case "dismiss":
                 case.absorbs_until = tick + REOPEN_MS
                 self._dismiss(case, "by_person", tick, changes, pushes, action.by)
@@ -173,7 +179,7 @@ class Desk:
     def _root(self, case: Case) -> str:
         """The incident under which the pushes of a case stand: the end of the chain of merges."""
         incident = case.incident
-        while case.parent is not None:
+        while case.status == "merged" and case.parent is not None:
             incident = case.parent
             if incident not in self._cases:
                 break
@@ -192,8 +198,13 @@ class Desk:
         if keep.status in _LIVE:
             self._review(keep, tick, changes, pushes)
 
+    def _resolve(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
+        case.status = "resolved"
+        self._record(case, "resolved", reason, tick, changes, by)
+        self._free(case, tick)
+
     def _reopen(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
-        case.status, case.absorbs_until = "open", 0
+        case.status, case.absorbs_until, case.parent = "open", 0, None
         if case.opened_at is None:
             case.opened_at = tick
         self._record(case, "reopened", reason, tick, changes, by)
@@ -205,6 +216,15 @@ class Desk:
         case.status = "dismissed"
         self._record(case, "dismissed", reason, tick, changes, by)
         self._gate.cancel(case.incident, case.incident, "", tick, pushes)
+        self._free(case, tick)
+
+    def _free(self, parent: Case, tick: int) -> None:
+        """Let what an incident explained stand by itself: it may open by evidence that goes on after its end."""
+        for case in self._cases.values():
+            if case.status == "watching" and case.parent == parent.incident:
+                case.parent, case.freed_at = None, tick
+                for key, each in case.witnessed.items():
+                    each.held = not key.startswith("danger:")
 
     def _decide(
         self, findings: Sequence[Finding], tick: int, changes: list[IncidentChange], pushes: list[Push]
@@ -216,14 +236,16 @@ class Desk:
             case.take(finding)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
             touched[case.incident] = None
-        for incident in touched:
-            judged = self._cases.get(incident)  # a flood of new cases in one tick makes room by forgetting its own
-            if judged is not None and judged.status != "merged":
-                self._review(judged, tick, changes, pushes)
+        # A flood of new cases in one tick makes room by forgetting its own. The broader ones are judged first: they may
+        # explain the others.
+        judged = [self._cases[incident] for incident in touched if incident in self._cases]
+        for case in sorted(judged, key=lambda each: (len(each.dims), -each.people(), each.created, each.incident)):
+            if case.status != "merged":
+                self._review(case, tick, changes, pushes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         matches = sorted(
-            (-strength, case.created, case.incident)
+            (-strength, case.status not in _TOLD, case.created, case.incident)
             for case in self._cases.values()
             if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
             for strength in (belongs(finding, case),)
@@ -231,13 +253,12 @@ class Desk:
         )
         if not matches:
             return self._new_case(finding, tick)
-        case = self._cases[matches[0][2]]
-        for strength, _, other_id in matches[1:]:
+        case = self._cases[matches[0][-1]]
+        for strength, _, _, other_id in matches[1:]:
             other = self._cases[other_id]
             if -strength >= 2.0 and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
-                keep, drop = (
-                    (case, other) if (case.created, case.incident) <= (other.created, other.incident) else (other, case)
-                )
+                # What people were told of stays what they know; of two such, the older.
+                keep, drop = sorted((case, other), key=lambda one: (one.status not in _TOLD, one.created, one.incident))
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
         return case
@@ -272,6 +293,7 @@ class Desk:
         if len(self._cases) >= MAX_CASES:
             untold = [case for case in self._cases.values() if case.status not in _TOLD] or list(self._cases.values())
             oldest = min(untold, key=lambda case: (case.last_evidence, case.incident))
+            self._free(oldest, oldest.last_evidence)
             del self._cases[oldest.incident]
             self._gate.forget(oldest.incident, oldest.last_evidence)
 
@@ -288,7 +310,7 @@ class Desk:
     ) -> None:
         keep.absorb(drop)
         if drop.status in _TOLD and keep.status == "watching":
-            keep.status, keep.opened_at = "open", tick
+            keep.status, keep.opened_at, keep.parent = "open", tick, None
             self._record(keep, "opened", "joined_open_incident", tick, changes, by)
         self._gate.join(keep.incident, drop.incident, tick, pushes)
         drop.status, drop.parent = "merged", keep.incident
@@ -299,12 +321,8 @@ class Desk:
         case.severity = severity_of(case)
         reason = _opening_reason(case)
         if case.status == "watching":
-            if reason is None:
-                if case.version == 0:
-                    self._record(case, "watched", "weak_witness", tick, changes)
+            if not self._opens(case, reason, tick, changes):
                 return
-            case.status, case.opened_at = "open", tick
-            self._record(case, "opened", reason, tick, changes)
         elif case.status == "dismissed":
             regret = _regret(case)
             if regret is None or reason is None:
@@ -318,6 +336,38 @@ class Desk:
         elif (growth := _growth(case)) is not None:
             self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
+
+    def _opens(self, case: Case, reason: str | None, tick: int, changes: list[IncidentChange]) -> bool:
+        """Open a watched case if there is a reason to and nothing else explains it; say why not when that is new."""
+        if reason is None:
+            if case.version == 0:
+                self._record(case, "watched", "weak_witness", tick, changes)
+            return False
+        parent = self._explanation(case)
+        if parent is not None:
+            if case.waits != "inhibited_by_parent" or case.parent != parent:
+                case.waits, case.parent, case.freed_at = "inhibited_by_parent", parent, 0
+                self._record(case, "watched", "inhibited_by_parent", tick, changes)
+            return False
+        if case.freed_at and reason != "danger_reported":
+            reason = "parent_ended"
+        case.status, case.opened_at, case.parent, case.waits, case.freed_at = "open", tick, None, "", 0
+        self._record(case, "opened", reason, tick, changes)
+        return True
+
+    def _explanation(self, case: Case) -> str | None:
+        """Name the open incident that explains a watched case: the one that did, or the best; None if none does."""
+        before = None if case.parent is None else self._cases.get(case.parent)
+        if before is not None and before.status in _TOLD and still_explains(before, case):
+            return before.incident
+        found = [
+            (-well, other.created, other.incident)
+            for other in self._cases.values()
+            if other.status in _TOLD and other is not case
+            for well in (explains(other, case),)
+            if well > 0
+        ]
+        return min(found)[2] if found else None
 
     def _let_time_pass(self, now: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
         """Resolve and forget what has been quiet and end silences, each at its own due time."""
@@ -334,10 +384,9 @@ class Desk:
             if case.status in _TOLD and _growth(case) is not None:
                 self._record(case, "updated", "silence_ended", at, changes)
         elif case.status == "watching":
-            self._dismiss(case, "weak_evidence_faded", at, changes, pushes)
+            self._dismiss(case, _FADED[case.waits], at, changes, pushes)
         elif case.status in _TOLD:
-            case.status = "resolved"
-            self._record(case, "resolved", "no_new_evidence", at, changes)
+            self._resolve(case, "no_new_evidence", at, changes)
         else:
             del self._cases[case.incident]
             self._gate.forget(case.incident, at)
@@ -427,6 +476,11 @@ class Desk:
         self._acted = dict.fromkeys(state.actions)
 
 
+def _order(finding: Finding) -> tuple[int, bool, float, Series, str]:
+    """The order in which findings are judged, whatever the order in which they come: the strongest of a tick first."""
+    return finding.tick, not finding.opens, -finding.score, finding.series, finding.kind
+
+
 def _due(case: Case) -> int:
     """When a case changes by itself if nothing else happens: it fades, is resolved or forgotten, its silence ends."""
     if case.status == "watching":
@@ -464,7 +518,8 @@ def _one_cause(one: Case, other: Case) -> bool:
 
 def _opening_reason(case: Case) -> str | None:
     """Name why a case opens now; None = it does not."""
-    strong = [each for each in case.witnessed.values() if each.opens]
+    free = [each for each in case.witnessed.values() if not each.held]
+    strong = [each for each in free if each.opens]
     if any(each.kind in ("silence", "drop") for each in strong):
         return "channel_silent"
     if strong and case.dangers and any(key.startswith("danger:") for key in case.witnessed):
@@ -474,7 +529,7 @@ def _opening_reason(case: Case) -> str | None:
     if strong:
         return "overwhelming_rise"
     best: dict[str, float] = {}
-    for each in case.witnessed.values():
+    for each in free:
         best[each.witness] = max(best.get(each.witness, 0.0), each.score)
     if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"

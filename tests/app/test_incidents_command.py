@@ -112,7 +112,16 @@ def test_many_signals_are_counted_and_not_all_told(make_change: MakeChange) -> N
 
 def test_a_merged_incident_says_into_which(make_change: MakeChange) -> None:
     before, after = make_change(), make_change(version=3, change="merged", status="merged", parent="inc-2")
-    assert "并入 inc-2" in build_story([before, after]).chapters[1].news
+    assert "并入：inc-2" in build_story([before, after]).chapters[1].news
+
+
+def test_an_inhibited_case_says_which_incident_explains_it(make_change: MakeChange) -> None:
+    held = make_change(
+        version=1, change="watched", status="watching", reason="inhibited_by_parent", opened_at=None, parent="inc-1"
+    )
+    (chapter,) = build_story([held]).chapters
+    assert "由其解释：inc-1" in chapter.news
+    assert "足以解释" in chapter.why
 
 
 def test_nobodys_name_steers_the_terminal(history: list[IncidentChange]) -> None:
