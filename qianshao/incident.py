@@ -69,3 +69,5 @@ class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     parent: str | None = None
     by: str | msgspec.UnsetType = msgspec.UNSET
     """The person who decided this change; absent where none did."""
+    maintenance: str | msgspec.UnsetType = msgspec.UNSET
+    """The planned work that explains evidence of it, by its name in the configuration; absent where none does."""

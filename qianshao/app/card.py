@@ -74,6 +74,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     parent_name: str
     """What the parent is to it, '' without one."""
+    maintenance: str
+    """The planned work that explains evidence of it, '' without any."""
     lead: str
     """Lead over the tuned fixed threshold, '' where it was not measured."""
 
@@ -138,6 +140,7 @@ def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> C
         evidence_count=len(change.evidence),
         parent=change.parent,
         parent_name=wording.parent_name(change.status) if change.parent else "",
+        maintenance=wording.plain(change.maintenance) if isinstance(change.maintenance, str) else "",
         lead=lead_text(lead),
     )
 

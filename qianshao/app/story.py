@@ -104,6 +104,8 @@ def _news(before: IncidentChange | None, change: IncidentChange) -> list[str]:
         news.append(f"级别：{before.severity} → {change.severity}")
     if change.parent is not None and (before is None or before.parent != change.parent):
         news.append(f"{wording.parent_name(change.status)}：{change.parent}")
+    if isinstance(change.maintenance, str) and (before is None or before.maintenance != change.maintenance):
+        news.append(f"计划维护：{wording.plain(change.maintenance)}")
     return news
 
 

@@ -46,6 +46,8 @@ def card_panel(card: Card) -> RenderableType:
         facts.add_row("何时消退", Text(card.quiet))
     if card.parent:
         facts.add_row(card.parent_name, Text(card.parent))
+    if card.maintenance:
+        facts.add_row("计划维护", Text(card.maintenance))
     if card.lead:
         facts.add_row("领先", Text(card.lead, style="bold green"))
 

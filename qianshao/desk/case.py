@@ -44,8 +44,9 @@ class Witnessed(msgspec.Struct, kw_only=True):
     expected: float
     score: float
     opens: bool
-    held: bool
-    """It may not open: its evidence has another explanation, `Case.waits`."""
+    free_opens: bool
+    """What it says without the evidence that has another explanation (`Case.waits`): only this opens an incident."""
+    free_score: float
     dims: Dims
     weight: int
     """Events that carried the newest finding."""
@@ -103,24 +104,31 @@ class Case(msgspec.Struct, kw_only=True):
     """What a person says: whether it was a real one."""
     parent: str | None = None
     """The incident it was merged into; while it is watched, the open one that explains it."""
-    waits: Literal["", "inhibited_by_parent"] = ""
+    waits: Literal["", "inhibited_by_parent", "maintenance_window"] = ""
     """Why it is watched although its evidence would open an incident, as far as that was told."""
     freed_at: int = 0
     """When the incident that explained it ended; 0 = none did. Only evidence that goes on after that may open it."""
+    maintenance: str = ""
+    """The planned work that explained its newest held evidence."""
+    planned_until: int = 0
+    """When that work no longer explains anything; 0 = none did."""
     by_device: bool = False
 
-    def take(self, finding: Finding) -> None:
-        """Add a finding to what is known; cost linear in its evidence."""
+    def take(self, finding: Finding, *, planned: bool = False) -> None:
+        """Add a finding to what is known; cost linear in its evidence.
+
+        Parameters
+        ----------
+        finding
+            What belongs to this case.
+        planned
+            Whether planned work explains it.
+        """
         key = f"{finding.series.measure}:{finding.series.value}"
         before = self.witnessed.get(key)
-        held = self.freed_at > 0 and finding.series.measure != "danger" and not goes_on(finding, self.freed_at)
-        opens, score = finding.opens, finding.score
-        if before is not None and (before.held <= held):
-            # What is held adds nothing to what is not, and what goes on after a hold is judged by itself.
-            free = before.held == held
-            opens = before.opens or (free and opens)
-            score = max(before.score, score) if free else before.score
-            held = before.held
+        held = planned or (
+            self.freed_at > 0 and finding.series.measure != "danger" and not goes_on(finding, self.freed_at)
+        )
         self.witnessed[key] = Witnessed(
             witness=finding.witness,
             kind=finding.kind,
@@ -129,9 +137,10 @@ class Case(msgspec.Struct, kw_only=True):
             window_end=finding.window_end,
             observed=finding.observed,
             expected=finding.expected,
-            score=score,
-            opens=opens,
-            held=held,
+            score=finding.score if before is None else max(before.score, finding.score),
+            opens=finding.opens or (before is not None and before.opens),
+            free_opens=(finding.opens and not held) or (before is not None and before.free_opens),
+            free_score=max(0.0 if held else finding.score, 0.0 if before is None else before.free_score),
             dims=finding.dims,
             weight=len(finding.evidence),
             keywords=finding.keywords,
@@ -161,6 +170,8 @@ class Case(msgspec.Struct, kw_only=True):
             if ours is not theirs:
                 ours.opens = ours.opens or theirs.opens
                 ours.score = max(ours.score, theirs.score)
+                ours.free_opens = ours.free_opens or theirs.free_opens
+                ours.free_score = max(ours.free_score, theirs.free_score)
                 ours.window_start = min(ours.window_start, theirs.window_start)
         for name, proof in other.evidence.items():
             if name not in self.evidence and proof.ts > self.let_go:
@@ -170,6 +181,8 @@ class Case(msgspec.Struct, kw_only=True):
             if danger not in self.dangers and len(self.dangers) < MAX_NAMED:
                 self.dangers[danger] = number
         self.let_go = max(self.let_go, other.let_go)
+        if other.planned_until > self.planned_until:
+            self.maintenance, self.planned_until = other.maintenance, other.planned_until
         for ours_, theirs_ in ((self.customers, other.customers), (self.devices, other.devices)):
             ours_.update(sorted(theirs_ - ours_)[: MAX_PEOPLE - len(ours_)])
         self.first_seen = min(self.first_seen, other.first_seen)

@@ -13,6 +13,7 @@ from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
 from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, still_explains
+from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
 from qianshao.desk.severity import confidence_of, dangerous, severity_of
@@ -42,11 +43,16 @@ REGRET = 3
 MAX_ACTIONS = 10_000
 """Ids of actions remembered, so that one that arrives twice counts once."""
 
-_FADED = {"": "weak_evidence_faded", "inhibited_by_parent": "faded_with_parent"}
+_FADED = {
+    "": "weak_evidence_faded",
+    "inhibited_by_parent": "faded_with_parent",
+    "maintenance_window": "faded_with_maintenance",
+}
 """Why a watched case ends when its evidence does, by what kept it from opening."""
 
 _LIVE = ("watching", "open", "acknowledged", "mitigated")
 _TOLD = ("open", "acknowledged", "mitigated")
+_OVER = ("resolved", "dismissed")
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -72,11 +78,13 @@ class Desk:
     growth only when the severity rises, and of the rest when the silence ends.
 
     What an open incident explains (`correlate.explains`) stays watched as its child: its evidence is collected, nobody
-    is told. When the parent ends, the child opens by evidence that goes on after that.
+    is told. When the parent ends, the child opens by evidence that goes on after that. So it is with what planned work
+    explains (`maintenance.explaining`), until it should be over.
     """
 
     def __init__(self, config: Config) -> None:
         self._zone = config.service.zone
+        self._windows = config.maintenance
         self._cases: dict[str, Case] = {}
         self._gate = PushGate(config.push, self._zone)
         self._acted: dict[str, None] = {}
@@ -224,23 +232,27 @@ class Desk:
             if case.status == "watching" and case.parent == parent.incident:
                 case.parent, case.freed_at = None, tick
                 for key, each in case.witnessed.items():
-                    each.held = not key.startswith("danger:")
+                    if not key.startswith("danger:"):
+                        each.free_opens, each.free_score = False, 0.0
 
     def _decide(
         self, findings: Sequence[Finding], tick: int, changes: list[IncidentChange], pushes: list[Push]
     ) -> None:
         """Give every finding of one tick to its case, then decide once per case."""
-        touched: dict[str, None] = {}
+        touched: dict[str, bool] = {}  # whether anything but planned work speaks
         for finding in findings:
             case = self._case_for(finding, tick, changes, pushes)
-            case.take(finding)
+            window = explaining(self._windows, finding)
+            if window is not None:
+                case.maintenance, case.planned_until = window.name, ends_at(window)
+            case.take(finding, planned=window is not None)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
-            touched[case.incident] = None
+            touched[case.incident] = touched.get(case.incident, False) or window is None
         # A flood of new cases in one tick makes room by forgetting its own. The broader ones are judged first: they may
         # explain the others.
         judged = [self._cases[incident] for incident in touched if incident in self._cases]
         for case in sorted(judged, key=lambda each: (len(each.dims), -each.people(), each.created, each.incident)):
-            if case.status != "merged":
+            if case.status != "merged" and (touched[case.incident] or case.status not in _OVER):
                 self._review(case, tick, changes, pushes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
@@ -340,7 +352,11 @@ class Desk:
     def _opens(self, case: Case, reason: str | None, tick: int, changes: list[IncidentChange]) -> bool:
         """Open a watched case if there is a reason to and nothing else explains it; say why not when that is new."""
         if reason is None:
-            if case.version == 0:
+            if tick < case.planned_until and _opening_reason(case, held=True) is not None:
+                if case.waits != "maintenance_window":
+                    case.waits = "maintenance_window"
+                    self._record(case, "watched", "maintenance_window", tick, changes)
+            elif case.version == 0:
                 self._record(case, "watched", "weak_witness", tick, changes)
             return False
         parent = self._explanation(case)
@@ -349,8 +365,11 @@ class Desk:
                 case.waits, case.parent, case.freed_at = "inhibited_by_parent", parent, 0
                 self._record(case, "watched", "inhibited_by_parent", tick, changes)
             return False
-        if case.freed_at and reason != "danger_reported":
-            reason = "parent_ended"
+        if reason != "danger_reported":
+            if case.freed_at:
+                reason = "parent_ended"
+            elif case.waits == "maintenance_window" and tick >= case.planned_until:
+                reason = "maintenance_overran"
         case.status, case.opened_at, case.parent, case.waits, case.freed_at = "open", tick, None, "", 0
         self._record(case, "opened", reason, tick, changes)
         return True
@@ -439,6 +458,7 @@ class Desk:
                 confidence=confidence_of(case),
                 parent=case.parent,
                 by=by or msgspec.UNSET,
+                maintenance=case.maintenance or msgspec.UNSET,
             )
         )
 
@@ -516,10 +536,10 @@ def _one_cause(one: Case, other: Case) -> bool:
     return smaller > 0 and len(one.customers & other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
 
 
-def _opening_reason(case: Case) -> str | None:
-    """Name why a case opens now; None = it does not."""
-    free = [each for each in case.witnessed.values() if not each.held]
-    strong = [each for each in free if each.opens]
+def _opening_reason(case: Case, *, held: bool = False) -> str | None:
+    """Name why a case opens now, or would if nothing were held; None = it does not. Nothing holds a danger."""
+    held = held or dangerous(case)
+    strong = [each for each in case.witnessed.values() if (each.opens if held else each.free_opens)]
     if any(each.kind in ("silence", "drop") for each in strong):
         return "channel_silent"
     if strong and case.dangers and any(key.startswith("danger:") for key in case.witnessed):
@@ -529,8 +549,8 @@ def _opening_reason(case: Case) -> str | None:
     if strong:
         return "overwhelming_rise"
     best: dict[str, float] = {}
-    for each in free:
-        best[each.witness] = max(best.get(each.witness, 0.0), each.score)
+    for each in case.witnessed.values():
+        best[each.witness] = max(best.get(each.witness, 0.0), each.score if held else each.free_score)
     if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"
     return None

@@ -124,6 +124,22 @@ def test_an_inhibited_case_says_which_incident_explains_it(make_change: MakeChan
     assert "足以解释" in chapter.why
 
 
+def test_evidence_under_planned_work_names_the_work_once(make_change: MakeChange) -> None:
+    held = make_change(
+        version=1,
+        change="watched",
+        status="watching",
+        reason="maintenance_window",
+        opened_at=None,
+        maintenance="网关\x1b[2J升级",
+    )
+    overran = make_change(version=2, reason="maintenance_overran", maintenance="网关\x1b[2J升级")
+    first, second = build_story([held, overran]).chapters
+    assert "计划维护：网关 [2J升级" in first.news
+    assert not any("计划维护：" in line for line in second.news)
+    assert "应已结束" in second.why
+
+
 def test_nobodys_name_steers_the_terminal(history: list[IncidentChange]) -> None:
     assert "\x1b" not in build_story(history).chapters[2].by
 
