@@ -78,8 +78,9 @@ class Case(msgspec.Struct, kw_only=True):
     dims: Dims
     witnessed: dict[str, Witnessed]
     """By measure and value, such as "code:E2007"."""
-    customers: set[int]
-    devices: set[int]
+    customers: dict[int, int]
+    """Each with the time of the newest event."""
+    devices: dict[int, int]
     evidence: dict[str, Proof]
     messages: int
     topics: dict[str, int]
@@ -154,10 +155,8 @@ class Case(msgspec.Struct, kw_only=True):
                 proof.weight = min(proof.weight + 1, 50)
                 continue
             self.first_seen = min(self.first_seen, event.ts)
-            if event.customer and len(self.customers) < MAX_PEOPLE:
-                self.customers.add(event.customer)
-            if event.device and len(self.devices) < MAX_PEOPLE:
-                self.devices.add(event.device)
+            _meet(self.customers, event.customer, event.ts)
+            _meet(self.devices, event.device, event.ts)
             if event.ts > self.let_go:
                 self._count(event.id, Proof(telling, event.ts, event.topic, event.product or "", event.danger))
         self._make_room(key)
@@ -183,8 +182,9 @@ class Case(msgspec.Struct, kw_only=True):
         self.let_go = max(self.let_go, other.let_go)
         if other.planned_until > self.planned_until:
             self.maintenance, self.planned_until = other.maintenance, other.planned_until
-        for ours_, theirs_ in ((self.customers, other.customers), (self.devices, other.devices)):
-            ours_.update(sorted(theirs_ - ours_)[: MAX_PEOPLE - len(ours_)])
+        for mine, others in ((self.customers, other.customers), (self.devices, other.devices)):
+            for who in sorted(others):
+                _meet(mine, who, others[who])
         self.first_seen = min(self.first_seen, other.first_seen)
         self._make_room("")
         self.dims = self._explaining_dims()
@@ -237,3 +237,9 @@ class Case(msgspec.Struct, kw_only=True):
     def witnesses(self) -> int:
         """Return how many independent sources speak: contacts, tickets, devices."""
         return len({each.witness for each in self.witnessed.values()})
+
+
+def _meet(people: dict[int, int], who: int, ts: int) -> None:
+    """Note that somebody spoke, 0 = nobody; beyond the bound nobody new is told apart."""
+    if who and (who in people or len(people) < MAX_PEOPLE):
+        people[who] = max(people.get(who, ts), ts)

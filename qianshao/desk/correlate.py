@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
 from qianshao.desk.case import Case
+from qianshao.event import DIMENSIONS
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
@@ -14,6 +16,9 @@ SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
+LEAST_STATED = 4
+ELSEWHERE = 0.2
+"""Events of which so few are in a place, of at least so many that state one, are not of that place."""
 STILL_FED_MS = HOUR_MS
 """An incident without new evidence for longer explains nothing that begins then, open or not."""
 EXPLAINED = 0.2
@@ -48,7 +53,39 @@ def _values(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def belongs(finding: Finding, case: Case) -> float:
+class Said(NamedTuple):
+    """What the events of a finding say, counted once for all cases it is compared with."""
+
+    people: dict[int, int]
+    """Customers, each with the time of an event."""
+    topic: str | None
+    product: str | None
+    """What most of those that state one state."""
+    stated: dict[str, dict[str, int]]
+    """By dimension: how many events state which value."""
+
+
+def said_by(finding: Finding) -> Said:
+    """Count what the events of a finding say; linear in its evidence."""
+    topics: dict[str, int] = {}
+    stated: dict[str, dict[str, int]] = {}
+    for event in finding.evidence:
+        if event.topic:
+            topics[event.topic] = topics.get(event.topic, 0) + 1
+        for name in DIMENSIONS:
+            value = event.dimension(name)
+            if value is not None:
+                counts = stated.setdefault(name, {})
+                counts[value] = counts.get(value, 0) + 1
+    return Said(
+        people={event.customer: event.ts for event in finding.evidence if event.customer},
+        topic=_most(topics),
+        product=_most(stated.get("product", {})),
+        stated=stated,
+    )
+
+
+def belongs(finding: Finding, said: Said, case: Case) -> float:
     """Return how strongly a finding belongs to a case, 0 = not at all.
 
     The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
@@ -59,25 +96,37 @@ def belongs(finding: Finding, case: Case) -> float:
     """
     age = finding.tick - case.last_evidence
     release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0
-    if contradict(finding.dims, case.dims) or age > SAME_VALUE_MS:
+    if age > SAME_VALUE_MS or contradict(finding.dims, case.dims) or _elsewhere(said, case.dims):
         return release
     key = f"{finding.series.measure}:{finding.series.value}"
+    known = case.witnessed.get(key)
+    if known is not None and (finding.tick - known.window_end > SAME_VALUE_MS or contradict(finding.dims, known.dims)):
+        known = None
     if finding.kind in ("silence", "drop"):
-        return 1.5 if key in case.witnessed else release
-    people = {event.customer for event in finding.evidence if event.customer}
-    shared = len(people & case.customers)
-    smaller = min(len(people), len(case.customers))
+        return 1.5 if known is not None else release
+    shared = meeting(said.people, case.customers)
+    smaller = min(len(said.people), len(case.customers))
     if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
         return 2.0 + shared / smaller
-    if key in case.witnessed:
+    if known is not None:
         return 1.5
     if release or (age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims)):
         return 1.3
-    if age <= SAME_CAUSE_MS and (_same_problem(finding, case) or _same_place(finding.dims, case.dims)):
+    if age <= SAME_CAUSE_MS and (_same_problem(finding, said, case) or _same_place(finding.dims, case.dims)):
         return 1.2
-    if age <= SAME_PRODUCT_MS and _same_product(finding, case):
+    if age <= SAME_PRODUCT_MS and _same_product(finding, said, case):
         return 1.0
     return 0.0
+
+
+def _elsewhere(said: Said, dims: Mapping[str, str | list[str]]) -> bool:
+    """The events themselves lie outside a place, whatever explains them: hardly any states what the place names."""
+    for name, values in dims.items():
+        stated = said.stated.get(name, {}) if name != "channel" else {}
+        number = sum(stated.values())
+        if number >= LEAST_STATED and sum(stated.get(value, 0) for value in _values(values)) < ELSEWHERE * number:
+            return True
+    return False
 
 
 def explains(parent: Case, child: Case) -> float:
@@ -140,9 +189,18 @@ def refines(narrow: Mapping[str, str | list[str]], broad: Mapping[str, str | lis
     )
 
 
-def _share(child: Set[int], parent: Set[int]) -> float:
+def meeting(one: Mapping[int, int], other: Mapping[int, int]) -> int:
+    """Return how many people spoke in both within a few hours: in days everybody meets everybody.
+
+    >>> meeting({1: 0, 2: 0}, {1: HOUR_MS, 2: 24 * HOUR_MS})
+    1
+    """
+    return sum(abs(one[who] - other[who]) <= SAME_CAUSE_MS for who in one.keys() & other.keys())
+
+
+def _share(child: Mapping[int, int], parent: Mapping[int, int]) -> float:
     """The share of the child's people that are the parent's too; 0 for a handful, which meets by chance."""
-    shared = len(child & parent)
+    shared = meeting(child, parent)
     return shared / len(child) if shared >= LEAST_SHARED else 0.0
 
 
@@ -168,27 +226,18 @@ def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | li
     return (one == other and len(one) >= 2) or bool(_finer(one) & _finer(other))
 
 
-def _same_product(finding: Finding, case: Case) -> bool:
+def _same_product(finding: Finding, said: Said, case: Case) -> bool:
     """Most events of both that state a product state the same one, and neither is a release of several products."""
     if any(_own(dims) and "product" not in dims for dims in (finding.dims, case.dims)):
         return False
-    products: dict[str, int] = {}
-    for event in finding.evidence:
-        if event.product:
-            products[event.product] = products.get(event.product, 0) + 1
-    return bool(products) and _most(products) is not None and _most(products) == _most(case.products)
+    return said.product is not None and said.product == _most(case.products)
 
 
-def _same_problem(finding: Finding, case: Case) -> bool:
+def _same_problem(finding: Finding, said: Said, case: Case) -> bool:
     """The same topic is most of what customers of the same product say: two words for one thing."""
-    topics: dict[str, int] = {}
-    for event in finding.evidence:
-        if event.topic:
-            topics[event.topic] = topics.get(event.topic, 0) + 1
-    topic = _most(topics)
-    if topic is None or topic != _most(case.topics):
+    if said.topic is None or said.topic != _most(case.topics):
         return False
-    return _same_product(finding, case) or not finding.dims or not case.dims
+    return _same_product(finding, said, case) or not finding.dims or not case.dims
 
 
 def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:

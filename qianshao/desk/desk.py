@@ -12,7 +12,7 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
-from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, still_explains
+from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, meeting, said_by, still_explains
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
@@ -256,11 +256,12 @@ class Desk:
                 self._review(case, tick, changes, pushes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
+        said = said_by(finding)
         matches = sorted(
             (-strength, case.status not in _TOLD, case.created, case.incident)
             for case in self._cases.values()
             if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
-            for strength in (belongs(finding, case),)
+            for strength in (belongs(finding, said, case),)
             if strength > 0 and (case.status != "dismissed" or strength >= SAME_EVIDENCE)
         )
         if not matches:
@@ -289,8 +290,8 @@ class Desk:
             severity="P4",
             dims={},
             witnessed={},
-            customers=set(),
-            devices=set(),
+            customers={},
+            devices={},
             evidence={},
             messages=0,
             topics={},
@@ -533,7 +534,7 @@ def _one_cause(one: Case, other: Case) -> bool:
     if contradict(one.dims, other.dims):
         return False
     smaller = min(len(one.customers), len(other.customers))
-    return smaller > 0 and len(one.customers & other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
+    return smaller > 0 and meeting(one.customers, other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
 
 
 def _opening_reason(case: Case, *, held: bool = False) -> str | None:
