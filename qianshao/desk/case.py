@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from qianshao.clock import MINUTE_MS
 from qianshao.finding import Finding
 from qianshao.incident import Severity, Status
 
@@ -18,9 +19,16 @@ MAX_PEOPLE = 50_000
 MAX_WITNESSED = 500
 """Measure values that speak in one case; the weakest makes room."""
 MAX_NAMED = 200
-"""Topics, products and dangers, each, that are counted by name in one case: the first ones seen."""
+"""Topics, products, regions, channels and dangers, each, that are counted by name in one case: the first ones seen."""
 
 
+CLEARLY_NEGATIVE = -0.5
+"""Sentiment below which a customer's words count as negative, as in the series of negative contacts."""
+ARRIVAL_MS = 10 * MINUTE_MS
+ARRIVALS = 60
+HOUR_PIECES = 6
+GROWING = 10
+"""People in an hour, below which a doubling is chance."""
 GOES_ON = 0.2
 """More than this share of a finding's evidence must lie outside what explains it, or it speaks of nothing else."""
 
@@ -61,6 +69,8 @@ class Proof(msgspec.Struct, gc=False):
     ts: int
     topic: str = ""
     product: str = ""
+    region: str = ""
+    channel: str = ""
     danger: str = ""
 
 
@@ -85,6 +95,12 @@ class Case(msgspec.Struct, kw_only=True):
     messages: int
     topics: dict[str, int]
     products: dict[str, int]
+    regions: dict[str, int] = {}
+    channels: dict[str, int] = {}
+    upset: set[int] = set()
+    """Customers who wrote something clearly negative."""
+    arrivals: dict[int, int] = {}
+    """By piece of `ARRIVAL_MS`: customers, or devices without one, who were new then; the newest `ARRIVALS` pieces."""
     dangers: dict[str, int] = {}
     """How many events assert which danger, `family/kind`."""
     let_go: int = 0
@@ -96,6 +112,8 @@ class Case(msgspec.Struct, kw_only=True):
     told_people: int = 0
     """Customers or devices, whichever are more, at the last record."""
     told_severity: Severity = "P4"
+    told_grounds: tuple[int, ...] = ()
+    """On what that severity stands, `severity.Grounds`."""
     told_danger: bool = False
     silenced_until: int = 0
     """Until then growth is not told; 0 = not silenced."""
@@ -155,10 +173,26 @@ class Case(msgspec.Struct, kw_only=True):
                 proof.weight = min(proof.weight + 1, 50)
                 continue
             self.first_seen = min(self.first_seen, event.ts)
+            if self._is_new(event.customer, event.device):
+                piece = event.ts // ARRIVAL_MS
+                self.arrivals[piece] = self.arrivals.get(piece, 0) + 1
             _meet(self.customers, event.customer, event.ts)
             _meet(self.devices, event.device, event.ts)
+            if event.sentiment < CLEARLY_NEGATIVE and event.customer in self.customers:
+                self.upset.add(event.customer)
             if event.ts > self.let_go:
-                self._count(event.id, Proof(telling, event.ts, event.topic, event.product or "", event.danger))
+                self._count(
+                    event.id,
+                    Proof(
+                        weight=telling,
+                        ts=event.ts,
+                        topic=event.topic,
+                        product=event.product or "",
+                        region=event.region or "",
+                        channel=event.channel or "",
+                        danger=event.danger,
+                    ),
+                )
         self._make_room(key)
         self.dims = self._explaining_dims()
 
@@ -185,15 +219,27 @@ class Case(msgspec.Struct, kw_only=True):
         for mine, others in ((self.customers, other.customers), (self.devices, other.devices)):
             for who in sorted(others):
                 _meet(mine, who, others[who])
+        self.upset |= other.upset & self.customers.keys()
+        for piece, number in other.arrivals.items():
+            self.arrivals[piece] = max(self.arrivals.get(piece, 0), number)
         self.first_seen = min(self.first_seen, other.first_seen)
         self._make_room("")
         self.dims = self._explaining_dims()
+
+    def _is_new(self, customer: int, device: int) -> bool:
+        return customer not in self.customers if customer else device > 0 and device not in self.devices
 
     def _count(self, name: str, proof: Proof) -> None:
         """Take one event that was not counted before."""
         self.messages += 1
         self.evidence[name] = proof
-        for counts, label in ((self.topics, proof.topic), (self.products, proof.product), (self.dangers, proof.danger)):
+        for counts, label in (
+            (self.topics, proof.topic),
+            (self.products, proof.product),
+            (self.regions, proof.region),
+            (self.channels, proof.channel),
+            (self.dangers, proof.danger),
+        ):
             if label and (label in counts or len(counts) < MAX_NAMED):
                 counts[label] = counts.get(label, 0) + 1
 
@@ -205,6 +251,8 @@ class Case(msgspec.Struct, kw_only=True):
             # The newest stay: findings repeat them, and an event must not be counted twice.
             for name in rest[MAX_EVIDENCE:]:
                 self.let_go = max(self.let_go, self.evidence.pop(name).ts)
+        while len(self.arrivals) > ARRIVALS:
+            del self.arrivals[min(self.arrivals)]
         while len(self.witnessed) > MAX_WITNESSED:
             weakest = min(
                 (each.opens, each.score, each.window_end, key) for key, each in self.witnessed.items() if key != newest
@@ -229,6 +277,21 @@ class Case(msgspec.Struct, kw_only=True):
             ),
         )
         return best[1].dims
+
+    def growth(self) -> float:
+        """Return how many times as many people came in the newest hour as in an hour before it; 1 = it just began.
+
+        Up to five hours before count, from the first arrival on; an hour of fewer than `GROWING` people is no growth.
+        """
+        if not self.arrivals:
+            return 1.0
+        end = self.last_evidence // ARRIVAL_MS
+        begin = max(min(self.arrivals), end - 6 * HOUR_PIECES + 1)
+        newest = sum(number for piece, number in self.arrivals.items() if piece > end - HOUR_PIECES)
+        before = sum(number for piece, number in self.arrivals.items() if begin <= piece <= end - HOUR_PIECES)
+        if newest < GROWING or not before:
+            return 1.0
+        return newest / before * max(end - HOUR_PIECES - begin + 1, HOUR_PIECES) / HOUR_PIECES
 
     def people(self) -> int:
         """Return how many customers are hurt, or devices where more of them are."""

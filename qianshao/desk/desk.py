@@ -16,7 +16,7 @@ from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, expla
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
-from qianshao.desk.severity import confidence_of, dangerous, severity_of
+from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
 from qianshao.desk.wording import about_of, title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
@@ -331,7 +331,10 @@ class Desk:
 
     def _review(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
         """Decide what the newest evidence changes, if anything."""
-        case.severity = severity_of(case)
+        weighed = level(grounds_of(case))
+        # What people were told of does not become less severe, or it would be escalated again and again.
+        if case.status not in _TOLD or PRIORITY[weighed] < PRIORITY[case.severity]:
+            case.severity = weighed
         reason = _opening_reason(case)
         if case.status == "watching":
             if not self._opens(case, reason, tick, changes):
@@ -346,6 +349,8 @@ class Desk:
         elif tick < case.silenced_until:
             if PRIORITY[case.severity] < PRIORITY[case.told_severity]:
                 self._record(case, "escalated", "severity_rose_while_silenced", tick, changes)
+        elif PRIORITY[case.severity] < PRIORITY[case.told_severity]:
+            self._record(case, "escalated", _rise(case), tick, changes)
         elif (growth := _growth(case)) is not None:
             self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
@@ -420,6 +425,7 @@ class Desk:
         case.told_witnesses = case.witnesses()
         case.told_people = case.people()
         case.told_severity = case.severity
+        case.told_grounds = grounds_of(case)
         case.told_danger = dangerous(case)
         spoken = sorted(case.witnessed.values(), key=lambda each: (-each.score, each.series))
         people = [each for each in spoken if each.quotes] or spoken
@@ -520,6 +526,14 @@ def _growth(case: Case) -> str | None:
     if case.witnesses() > case.told_witnesses:
         return "another_witness"
     return "place_narrowed" if case.dims != case.told_dims else None
+
+
+def _rise(case: Case) -> str:
+    """Name why the severity rose since the last record: the first ground that weighs more than it did."""
+    reasons = ("danger_reported", "channel_silent", "more_customers", "growing_faster", "mostly_negative", "spreading")
+    told = case.told_grounds or (0,) * len(reasons)
+    risen = (reason for reason, now, then in zip(reasons, grounds_of(case), told, strict=True) if now > then)
+    return next(risen, "more_customers")
 
 
 def _regret(case: Case) -> str | None:

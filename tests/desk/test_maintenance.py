@@ -82,7 +82,7 @@ def test_what_began_before_the_work_opens_as_ever() -> None:
 def test_an_open_incident_goes_on_through_the_work() -> None:
     target = desk(work())
     target.advance([at(NOON)], NOON)
-    assert told(target.advance([at(INSIDE, customers=range(40))], INSIDE)[0]) == [("updated", "open", "more_customers")]
+    assert told(target.advance([at(INSIDE, customers=range(28))], INSIDE)[0]) == [("updated", "open", "more_customers")]
 
 
 def test_a_resolved_incident_is_not_reopened_by_planned_work() -> None:
