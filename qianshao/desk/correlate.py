@@ -93,14 +93,16 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     same product within a few (1): two causes in one product in one morning are rarer than two words for one cause.
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
+    Without shared customers, nothing joins a finding whose events all state another place, and no word that was not
+    heard for a day: an incident of many days would know every word in the end.
     """
     age = finding.tick - case.last_evidence
     release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0
-    if age > SAME_VALUE_MS or contradict(finding.dims, case.dims) or _elsewhere(said, case.dims):
+    if age > SAME_VALUE_MS or contradict(finding.dims, case.dims):
         return release
     key = f"{finding.series.measure}:{finding.series.value}"
     known = case.witnessed.get(key)
-    if known is not None and (finding.tick - known.window_end > SAME_VALUE_MS or contradict(finding.dims, known.dims)):
+    if known is not None and (finding.tick - known.window_end > SAME_VALUE_MS):
         known = None
     if finding.kind in ("silence", "drop"):
         return 1.5 if known is not None else release
@@ -108,6 +110,8 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     smaller = min(len(said.people), len(case.customers))
     if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
         return 2.0 + shared / smaller
+    if _elsewhere(said, case.dims):
+        return release
     if known is not None:
         return 1.5
     if release or (age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims)):

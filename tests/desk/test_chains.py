@@ -52,21 +52,11 @@ def test_a_few_events_that_state_another_place_do_not_part_a_cause() -> None:
     assert second in (first, "nothing new")
 
 
-def test_the_same_word_in_another_place_than_it_was_heard_in_is_another_cause() -> None:
-    wide = finding(customers=range(40), value="设备离线", dims={"product": "门锁"})
-    east = finding(
-        customers=range(50, 56), measure="term", value="连不上", dims={"product": "门锁", "region": "华东"}, tick=NOON
-    )
-    south = finding(
-        customers=range(60, 70),
-        measure="term",
-        value="连不上",
-        dims={"product": "门锁", "region": "华南"},
-        tick=NOON + 4 * HOUR_MS,
-    )
-    south = stated(south, topic="账号登录")
-    first, _, third = incidents(wide, east, south)
-    assert third not in (first, "nothing new")
+def test_people_who_spoke_in_both_join_them_wherever_the_events_say_that_they_are() -> None:
+    one = stated(finding(customers=range(12), dims={"line": "到家"}, product="外卖"), line="到家")
+    other = stated(finding(customers=range(12), value="退款售后", dims={}, product=None, tick=NOON + 1), line="旅行")
+    first, second = incidents(one, other)
+    assert second in (first, "nothing new")
 
 
 def test_a_word_that_was_not_heard_for_a_day_does_not_join_by_itself() -> None:
