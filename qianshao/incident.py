@@ -43,6 +43,25 @@ class Signal(msgspec.Struct, kw_only=True):
     score: float
 
 
+Likeness = Literal["same_code", "same_theme", "same_terms", "same_topic", "same_place"]
+
+
+class Similar(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An incident of the past that was like this one."""
+
+    incident: str
+    title: str
+    opened_at: str
+    resolved_at: str
+    """When it ended: was resolved, or dismissed by a person."""
+    why: list[Likeness]
+    """In what they are alike, the most telling first."""
+    verdict: Literal["", "true", "false"] = ""
+    """What people said of it: a real one, or none."""
+    said: str = ""
+    """The reason that a person gave when ending or judging it, masked."""
+
+
 class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     """One change of one incident: a line of `incidents.jsonl`, a row of the incidents table, a message of the topic."""
 
@@ -71,3 +90,6 @@ class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     """The person who decided this change; absent where none did."""
     maintenance: str | msgspec.UnsetType = msgspec.UNSET
     """The planned work that explains evidence of it, by its name in the configuration; absent where none does."""
+    similar: list[Similar] | msgspec.UnsetType = msgspec.UNSET
+    """Up to three incidents of the past, the most similar first, as they were known when this one opened; absent where
+    there are none."""

@@ -9,7 +9,7 @@ import msgspec
 
 from qianshao.app import wording
 from qianshao.desk.desk import RESOLVE_MS, WATCH_MS
-from qianshao.incident import IncidentChange, Signal
+from qianshao.incident import IncidentChange, Signal, Similar
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,19 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     multiple: str
     """Observed against expected in words, '' when no ratio says anything."""
     chance: str
+
+
+class PastIncident(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident of the past that this one is like."""
+
+    incident: str
+    title: str
+    when: str
+    """When it was opened, and how long it lasted."""
+    why: str
+    """In what they are alike."""
+    outcome: str
+    """What people said of it, '' if nothing."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +89,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What the parent is to it, '' without one."""
     maintenance: str
     """The planned work that explains evidence of it, '' without any."""
+    similar: list[PastIncident]
+    """The most similar first."""
     lead: str
     """Lead over the tuned fixed threshold, '' where it was not measured."""
 
@@ -141,6 +156,7 @@ def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> C
         parent=change.parent,
         parent_name=wording.parent_name(change.status) if change.parent else "",
         maintenance=wording.plain(change.maintenance) if isinstance(change.maintenance, str) else "",
+        similar=[_past(past) for past in change.similar] if isinstance(change.similar, list) else [],
         lead=lead_text(lead),
     )
 
@@ -183,6 +199,17 @@ def _about(change: IncidentChange) -> list[tuple[str, str]]:
         ("用语", "、".join(about.terms)),
     ]
     return [(name, wording.plain(value)) for name, value in pairs if value]
+
+
+def _past(past: Similar) -> PastIncident:
+    outcome = [wording.VERDICT_NAMES.get(past.verdict, ""), wording.plain(past.said)]
+    return PastIncident(
+        incident=past.incident,
+        title=wording.plain(past.title),
+        when=f"{wording.day_and_clock(past.opened_at)} 立案，历时 {wording.between(past.opened_at, past.resolved_at)}",
+        why="、".join(wording.LIKENESS_NAMES.get(likeness, likeness) for likeness in past.why),
+        outcome="：".join(part for part in outcome if part),
+    )
 
 
 def _latest(change: IncidentChange) -> str:

@@ -104,6 +104,11 @@ def _news(before: IncidentChange | None, change: IncidentChange) -> list[str]:
         news.append(f"级别：{before.severity} → {change.severity}")
     if change.parent is not None and (before is None or before.parent != change.parent):
         news.append(f"{wording.parent_name(change.status)}：{change.parent}")
+    if isinstance(change.similar, list) and (before is None or not isinstance(before.similar, list)):
+        news += [
+            f"类似的往次：{wording.day_and_clock(past.opened_at)} {wording.plain(past.title)}"
+            for past in change.similar
+        ]
     if isinstance(change.maintenance, str) and (before is None or before.maintenance != change.maintenance):
         news.append(f"计划维护：{wording.plain(change.maintenance)}")
     return news

@@ -48,6 +48,9 @@ def card_panel(card: Card) -> RenderableType:
         facts.add_row(card.parent_name, Text(card.parent))
     if card.maintenance:
         facts.add_row("计划维护", Text(card.maintenance))
+    for number, past in enumerate(card.similar):
+        detail = "；".join(part for part in (past.when, past.why, past.outcome) if part)
+        facts.add_row("" if number else "类似的往次", Text.assemble(past.title, (f"（{detail}）", "dim")))
     if card.lead:
         facts.add_row("领先", Text(card.lead, style="bold green"))
 

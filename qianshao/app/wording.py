@@ -103,6 +103,16 @@ REASON_NAMES: dict[str, str] = {
     "tripled_after_dismissal": "排除之后受影响的客户增至三倍",
 }
 
+LIKENESS_NAMES: dict[str, str] = {
+    "same_code": "同一设备代码",
+    "same_theme": "同一故障主题",
+    "same_terms": "相同用语",
+    "same_topic": "同一主题",
+    "same_place": "同一范围",
+}
+
+VERDICT_NAMES: dict[str, str] = {"true": "当时判为属实", "false": "当时判为误报"}
+
 DEAD_LETTER_NAMES: dict[str, str] = {
     "line_too_long": "行过长",
     "not_json": "不是 JSON",

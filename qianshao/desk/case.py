@@ -8,7 +8,7 @@ import msgspec
 
 from qianshao.clock import MINUTE_MS
 from qianshao.finding import Finding
-from qianshao.incident import Severity, Status
+from qianshao.incident import Severity, Similar, Status
 
 Dims = dict[str, str | list[str]]
 
@@ -131,6 +131,8 @@ class Case(msgspec.Struct, kw_only=True):
     """The planned work that explained its newest held evidence."""
     planned_until: int = 0
     """When that work no longer explains anything; 0 = none did."""
+    similar: list[Similar] | None = None
+    """Incidents of the past that it is like, as they were known when it opened; None = it has not opened."""
     by_device: bool = False
 
     def take(self, finding: Finding, *, planned: bool = False) -> None:

@@ -102,7 +102,7 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
         return release
     key = f"{finding.series.measure}:{finding.series.value}"
     known = case.witnessed.get(key)
-    if known is not None and (finding.tick - known.window_end > SAME_VALUE_MS):
+    if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
         known = None
     if finding.kind in ("silence", "drop"):
         return 1.5 if known is not None else release

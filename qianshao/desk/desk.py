@@ -14,13 +14,14 @@ from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
 from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, meeting, said_by, still_explains
 from qianshao.desk.maintenance import ends_at, explaining
+from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
 from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
-from qianshao.desk.wording import about_of, title_of
+from qianshao.desk.wording import about_of, telling, title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
-from qianshao.incident import Change, IncidentChange, Signal
+from qianshao.incident import Change, IncidentChange, Signal, Similar
 from qianshao.push import Push
 from qianshao.series import Series
 
@@ -60,6 +61,7 @@ class _State(msgspec.Struct, kw_only=True):
     cases: list[Case]
     gate: GateState
     actions: list[str]
+    past: list[Past]
 
 
 class _Version(msgspec.Struct):
@@ -88,6 +90,7 @@ class Desk:
         self._cases: dict[str, Case] = {}
         self._gate = PushGate(config.push, self._zone)
         self._acted: dict[str, None] = {}
+        self._memory = Memory()
 
     def advance(
         self,
@@ -159,15 +162,16 @@ class Desk:
         match action.action:
             case "verdict":
                 case.verdict = action.verdict
+                self._memory.judge(case.incident, action.verdict, action.reason)
                 return [ActionOutcome(action=action, state="recorded", detail="", tick=tick)]
             case "acknowledge":
                 case.status = "acknowledged"
                 self._record(case, "acknowledged", "by_person", tick, changes, action.by)
             case "resolve":
-                self._resolve(case, "by_person", tick, changes, action.by)
+                self._resolve(case, "by_person", tick, changes, action.by, action.reason)
             case "dismiss":
                 case.absorbs_until = tick + REOPEN_MS
-                self._dismiss(case, "by_person", tick, changes, pushes, action.by)
+                self._dismiss(case, "by_person", tick, changes, pushes, action.by, action.reason)
             case "reopen":
                 case.last_evidence = tick  # a person's word keeps it open as long as evidence would
                 self._reopen(case, "by_person", tick, changes, action.by)
@@ -206,23 +210,36 @@ class Desk:
         if keep.status in _LIVE:
             self._review(keep, tick, changes, pushes)
 
-    def _resolve(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
+    def _resolve(
+        self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "", said: str = ""
+    ) -> None:
         case.status = "resolved"
         self._record(case, "resolved", reason, tick, changes, by)
+        self._memory.keep(case, title_of(case), tick, said)
         self._free(case, tick)
 
     def _reopen(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
         case.status, case.absorbs_until, case.parent = "open", 0, None
+        self._memory.forget(case.incident)
         if case.opened_at is None:
             case.opened_at = tick
         self._record(case, "reopened", reason, tick, changes, by)
 
     def _dismiss(
-        self, case: Case, reason: str, tick: int, changes: list[IncidentChange], pushes: list[Push], by: str = ""
+        self,
+        case: Case,
+        reason: str,
+        tick: int,
+        changes: list[IncidentChange],
+        pushes: list[Push],
+        by: str = "",
+        said: str = "",
     ) -> None:
         """End a case as none, and take back every push of it that has not ended."""
         case.status = "dismissed"
         self._record(case, "dismissed", reason, tick, changes, by)
+        if case.opened_at is not None:
+            self._memory.keep(case, title_of(case), tick, said)
         self._gate.cancel(case.incident, case.incident, "", tick, pushes)
         self._free(case, tick)
 
@@ -327,6 +344,7 @@ class Desk:
             self._record(keep, "opened", "joined_open_incident", tick, changes, by)
         self._gate.join(keep.incident, drop.incident, tick, pushes)
         drop.status, drop.parent = "merged", keep.incident
+        self._memory.forget(drop.incident)
         self._record(drop, "merged", reason, tick, changes, by)
 
     def _review(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
@@ -428,8 +446,9 @@ class Desk:
         case.told_grounds = grounds_of(case)
         case.told_danger = dangerous(case)
         spoken = sorted(case.witnessed.values(), key=lambda each: (-each.score, each.series))
-        people = [each for each in spoken if each.quotes] or spoken
-        people.sort(key=lambda each: (-each.weight, each.series))
+        best = telling(case)
+        if case.opened_at is not None and case.similar is None:
+            case.similar = self._similar(case)
         changes.append(
             IncidentChange(
                 incident=case.incident,
@@ -459,15 +478,31 @@ class Desk:
                 customers=len(case.customers),
                 messages=case.messages,
                 devices=len(case.devices),
-                keywords=list(people[0].keywords) if people else [],
-                quotes=list(people[0].quotes)[:5] if people else [],
+                keywords=list(best.keywords) if best else [],
+                quotes=list(best.quotes)[:5] if best else [],
                 evidence=case.evidence_ids()[:MAX_EVIDENCE],
                 confidence=confidence_of(case),
                 parent=case.parent,
                 by=by or msgspec.UNSET,
                 maintenance=case.maintenance or msgspec.UNSET,
+                similar=case.similar or msgspec.UNSET,
             )
         )
+
+    def _similar(self, case: Case) -> list[Similar]:
+        """Name the incidents of the past that a case is like."""
+        return [
+            Similar(
+                incident=alike.past.incident,
+                title=alike.past.title,
+                opened_at=to_rfc3339(alike.past.opened_at, self._zone),
+                resolved_at=to_rfc3339(alike.past.ended_at, self._zone),
+                why=alike.why,
+                verdict=alike.past.verdict,
+                said=alike.past.said,
+            )
+            for alike in self._memory.like(case)
+        ]
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes with a version; restoring it continues as if uninterrupted."""
@@ -477,6 +512,7 @@ class Desk:
                 cases=list(self._cases.values()),
                 gate=self._gate.snapshot(),
                 actions=list(self._acted),
+                past=self._memory.snapshot(),
             )
         )
 
@@ -500,6 +536,7 @@ class Desk:
             raise StoreError(f"snapshot of the desk: is not readable ({error}); start from an empty state") from None
         self._cases = {case.incident: case for case in state.cases}
         self._gate.restore(state.gate)
+        self._memory.restore(state.past)
         self._acted = dict.fromkeys(state.actions)
 
 

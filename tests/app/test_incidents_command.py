@@ -20,7 +20,7 @@ from qianshao.app.story import MOST_NEWS, build_story
 from qianshao.app.terminal import story_lines
 from qianshao.config import Console
 from qianshao.errors import InputError, QianshaoError, UnavailableError
-from qianshao.incident import IncidentChange, Signal
+from qianshao.incident import IncidentChange, Signal, Similar
 
 MakeChange = Callable[..., IncidentChange]
 
@@ -138,6 +138,19 @@ def test_evidence_under_planned_work_names_the_work_once(make_change: MakeChange
     assert "计划维护：网关 [2J升级" in first.news
     assert not any("计划维护：" in line for line in second.news)
     assert "应已结束" in second.why
+
+
+def test_the_opening_names_the_similar_ones_of_the_past_once(make_change: MakeChange) -> None:
+    past = Similar(
+        incident="inc-1",
+        title="门锁离线",
+        opened_at="2026-01-12T09:30:00.000+08:00",
+        resolved_at="2026-01-12T21:00:00.000+08:00",
+        why=["same_code"],
+    )
+    first, second = build_story([make_change(similar=[past]), make_change(version=3, similar=[past])]).chapters
+    assert "类似的往次：1月12日 09:30 门锁离线" in first.news
+    assert not any("往次" in line for line in second.news)
 
 
 def test_nobodys_name_steers_the_terminal(history: list[IncidentChange]) -> None:
