@@ -19,6 +19,37 @@ Change = Literal[
     "dismissed",
 ]
 Status = Literal["watching", "open", "acknowledged", "mitigated", "resolved", "merged", "dismissed"]
+Reason = Literal[
+    "weak_witness",
+    "inhibited_by_parent",
+    "maintenance_window",
+    "overwhelming_rise",
+    "two_witnesses",
+    "never_seen_code",
+    "channel_silent",
+    "danger_reported",
+    "parent_ended",
+    "maintenance_overran",
+    "joined_open_incident",
+    "same_cause",
+    "more_customers",
+    "another_witness",
+    "place_narrowed",
+    "growing_faster",
+    "mostly_negative",
+    "spreading",
+    "severity_rose_while_silenced",
+    "silence_ended",
+    "no_new_evidence",
+    "evidence_after_resolution",
+    "weak_evidence_faded",
+    "faded_with_parent",
+    "faded_with_maintenance",
+    "danger_after_dismissal",
+    "tripled_after_dismissal",
+    "by_person",
+]
+"""Why the desk decides; a record may hold another one that a later desk gave."""
 Severity = Literal["P1", "P2", "P3", "P4"]
 
 

@@ -213,7 +213,7 @@ def _past(past: Similar) -> PastIncident:
 
 
 def _latest(change: IncidentChange) -> str:
-    name = wording.CHANGE_NAMES.get(change.change, change.change)
+    name = wording.change_name(change.change, change.version)
     return f"{wording.clock(change.at)} {name}：{wording.reason_text(change.reason)}"
 
 

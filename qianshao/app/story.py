@@ -62,7 +62,7 @@ def build_story(history: Sequence[IncidentChange]) -> Story:
                 at=change.at,
                 when=wording.day_and_clock(change.at),
                 after=f"首个迹象后 {after}" if after else "",
-                change=wording.CHANGE_NAMES.get(change.change, change.change),
+                change=wording.change_name(change.change, change.version),
                 severity=change.severity,
                 why=wording.reason_text(change.reason),
                 by=wording.plain(change.by) if isinstance(change.by, str) else "",

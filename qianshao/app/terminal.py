@@ -92,7 +92,7 @@ def incident_line(change: IncidentChange) -> Text:
     text = Text.assemble(
         (wording.day_and_clock(change.at), "dim"),
         f"  {change.severity}  ",
-        (wording.CHANGE_NAMES.get(change.change, change.change), style),
+        (wording.change_name(change.change, change.version), style),
         "  ",
         (wording.plain(change.title), "bold"),
     )

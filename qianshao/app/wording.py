@@ -273,6 +273,17 @@ def between(start: str, end: str) -> str:
     return span(moment(end) - moment(start))
 
 
+def change_name(change: str, version: int) -> str:
+    """Name a change; a case that was watched already goes on being watched.
+
+    >>> change_name("watched", 1), change_name("watched", 2), change_name("opened", 2)
+    ('开始观察', '继续观察', '立案')
+    """
+    if change == "watched" and version > 1:
+        return "继续观察"
+    return CHANGE_NAMES.get(change, change)
+
+
 def parent_name(status: str) -> str:
     """Say what the parent of an incident is to it: where it went, or what explains it.
 

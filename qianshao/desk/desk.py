@@ -21,7 +21,7 @@ from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
 from qianshao.desk.wording import about_of, telling, title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
-from qianshao.incident import Change, IncidentChange, Signal, Similar
+from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar
 from qianshao.push import Push
 from qianshao.series import Series
 
@@ -44,7 +44,17 @@ REGRET = 3
 MAX_ACTIONS = 10_000
 """Ids of actions remembered, so that one that arrives twice counts once."""
 
-_FADED = {
+_RISES: tuple[Reason, ...] = (
+    "danger_reported",
+    "channel_silent",
+    "more_customers",
+    "growing_faster",
+    "mostly_negative",
+    "spreading",
+)
+"""How a rise is named by the ground that brought it, in the order of `severity.Grounds`."""
+
+_FADED: dict[str, Reason] = {
     "": "weak_evidence_faded",
     "inhibited_by_parent": "faded_with_parent",
     "maintenance_window": "faded_with_maintenance",
@@ -211,14 +221,14 @@ class Desk:
             self._review(keep, tick, changes, pushes)
 
     def _resolve(
-        self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "", said: str = ""
+        self, case: Case, reason: Reason, tick: int, changes: list[IncidentChange], by: str = "", said: str = ""
     ) -> None:
         case.status = "resolved"
         self._record(case, "resolved", reason, tick, changes, by)
         self._memory.keep(case, title_of(case), tick, said)
         self._free(case, tick)
 
-    def _reopen(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
+    def _reopen(self, case: Case, reason: Reason, tick: int, changes: list[IncidentChange], by: str = "") -> None:
         case.status, case.absorbs_until, case.parent = "open", 0, None
         self._memory.forget(case.incident)
         if case.opened_at is None:
@@ -228,7 +238,7 @@ class Desk:
     def _dismiss(
         self,
         case: Case,
-        reason: str,
+        reason: Reason,
         tick: int,
         changes: list[IncidentChange],
         pushes: list[Push],
@@ -335,7 +345,7 @@ class Desk:
         changes: list[IncidentChange],
         pushes: list[Push],
         *,
-        reason: str,
+        reason: Reason,
         by: str = "",
     ) -> None:
         keep.absorb(drop)
@@ -373,7 +383,7 @@ class Desk:
             self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
 
-    def _opens(self, case: Case, reason: str | None, tick: int, changes: list[IncidentChange]) -> bool:
+    def _opens(self, case: Case, reason: Reason | None, tick: int, changes: list[IncidentChange]) -> bool:
         """Open a watched case if there is a reason to and nothing else explains it; say why not when that is new."""
         if reason is None:
             if tick < case.planned_until and _opening_reason(case, held=True) is not None:
@@ -435,7 +445,7 @@ class Desk:
             self._gate.forget(case.incident, at)
 
     def _record(
-        self, case: Case, change: Change, reason: str, tick: int, changes: list[IncidentChange], by: str = ""
+        self, case: Case, change: Change, reason: Reason, tick: int, changes: list[IncidentChange], by: str = ""
     ) -> None:
         case.version += 1
         case.told_customers = len(case.customers)
@@ -556,7 +566,7 @@ def _due(case: Case) -> int:
     return min(quiet, case.silenced_until) if case.silenced_until else quiet
 
 
-def _growth(case: Case) -> str | None:
+def _growth(case: Case) -> Reason | None:
     """Name what has grown since the last record enough to be told; None = nothing."""
     if len(case.customers) >= GROWTH * case.told_customers + 1:
         return "more_customers"
@@ -565,15 +575,14 @@ def _growth(case: Case) -> str | None:
     return "place_narrowed" if case.dims != case.told_dims else None
 
 
-def _rise(case: Case) -> str:
+def _rise(case: Case) -> Reason:
     """Name why the severity rose since the last record: the first ground that weighs more than it did."""
-    reasons = ("danger_reported", "channel_silent", "more_customers", "growing_faster", "mostly_negative", "spreading")
-    told = case.told_grounds or (0,) * len(reasons)
-    risen = (reason for reason, now, then in zip(reasons, grounds_of(case), told, strict=True) if now > then)
+    told = case.told_grounds or (0,) * len(_RISES)
+    risen = (reason for reason, now, then in zip(_RISES, grounds_of(case), told, strict=True) if now > then)
     return next(risen, "more_customers")
 
 
-def _regret(case: Case) -> str | None:
+def _regret(case: Case) -> Reason | None:
     """Name why a person's dismissal no longer holds; None = it does."""
     if dangerous(case) and not case.told_danger:
         return "danger_after_dismissal"
@@ -588,7 +597,7 @@ def _one_cause(one: Case, other: Case) -> bool:
     return smaller > 0 and meeting(one.customers, other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
 
 
-def _opening_reason(case: Case, *, held: bool = False) -> str | None:
+def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
     """Name why a case opens now, or would if nothing were held; None = it does not. Nothing holds a danger."""
     held = held or dangerous(case)
     strong = [each for each in case.witnessed.values() if (each.opens if held else each.free_opens)]

@@ -96,6 +96,61 @@ def test_the_log_of_decisions_reads_as_it_was_agreed(history: list[IncidentChang
     assert screen.file.getvalue() == GOLDEN.read_text("utf-8")
 
 
+def test_a_case_that_was_held_back_reads_as_it_was_agreed(make_change: MakeChange) -> None:
+    base = {"signals": [signal("topic:退款售后|product=钱包", 12, 1.5)], "dims": {"product": "钱包"}, "devices": 0}
+    held = {**base, "status": "watching", "opened_at": None, "severity": "P3", "change": "watched"}
+    past = Similar(
+        incident="inc-1",
+        title="钱包 退款售后：已影响 31 位客户",
+        opened_at="2026-01-12T09:30:00.000+08:00",
+        resolved_at="2026-01-12T21:00:00.000+08:00",
+        why=["same_terms", "same_place"],
+    )
+    told = {**base, "similar": [past], "maintenance": "网关升级", "opened_at": "2026-03-02T18:40:00.000+08:00"}
+    story = build_story(
+        [
+            make_change(
+                version=1,
+                at="2026-03-02T14:04:00.000+08:00",
+                reason="maintenance_window",
+                maintenance="网关升级",
+                customers=12,
+                **held,
+            ),
+            make_change(
+                version=2,
+                at="2026-03-02T16:20:00.000+08:00",
+                reason="inhibited_by_parent",
+                maintenance="网关升级",
+                parent="inc-7",
+                customers=15,
+                **held,
+            ),
+            make_change(
+                version=3,
+                at="2026-03-02T18:40:00.000+08:00",
+                reason="parent_ended",
+                severity="P3",
+                customers=19,
+                **told,
+            ),
+            make_change(
+                version=4,
+                at="2026-03-02T19:10:00.000+08:00",
+                change="escalated",
+                reason="growing_faster",
+                severity="P2",
+                customers=29,
+                **told,
+            ),
+        ]
+    )
+    screen = Screen(file=io.StringIO(), width=100, highlight=False, emoji=False)
+    screen.print(story_lines(story))
+    assert isinstance(screen.file, io.StringIO)
+    assert screen.file.getvalue() == GOLDEN.with_name("story_held.txt").read_text("utf-8")
+
+
 def test_a_decision_tells_only_what_was_not_known_before(history: list[IncidentChange]) -> None:
     told = [chapter.news for chapter in build_story(history).chapters]
     assert any("3 → 131" in line for line in told[1])
