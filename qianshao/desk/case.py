@@ -229,7 +229,8 @@ class Case(msgspec.Struct, kw_only=True):
         self.dims = self._explaining_dims()
 
     def _is_new(self, customer: int, device: int) -> bool:
-        return customer not in self.customers if customer else device > 0 and device not in self.devices
+        who, people = (customer, self.customers) if customer else (device, self.devices)
+        return who != 0 and who not in people and len(people) < MAX_PEOPLE
 
     def _count(self, name: str, proof: Proof) -> None:
         """Take one event that was not counted before."""

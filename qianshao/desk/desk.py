@@ -270,7 +270,7 @@ class Desk:
         for finding in findings:
             case = self._case_for(finding, tick, changes, pushes)
             window = explaining(self._windows, finding)
-            if window is not None:
+            if window is not None and ends_at(window) >= case.planned_until:
                 case.maintenance, case.planned_until = window.name, ends_at(window)
             case.take(finding, planned=window is not None)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
@@ -611,7 +611,9 @@ def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
         return "overwhelming_rise"
     best: dict[str, float] = {}
     for each in case.witnessed.values():
-        best[each.witness] = max(best.get(each.witness, 0.0), each.score if held else each.free_score)
+        score = each.score if held else each.free_score
+        if score > 0:  # one that is held altogether is no witness
+            best[each.witness] = max(best.get(each.witness, 0.0), score)
     if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"
     return None

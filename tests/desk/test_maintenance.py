@@ -140,6 +140,27 @@ def test_weak_evidence_is_weak_with_or_without_planned_work() -> None:
     assert told(changes) == [("watched", "watching", "weak_witness")]
 
 
+def test_a_witness_that_planned_work_explains_is_no_second_witness() -> None:
+    target = desk(work())
+    weak = {"opens": False, "score": 11.0}
+    target.advance([at(INSIDE, measure="ticket_type", value="故障", witness="tickets", **weak)], INSIDE)
+    outside = at(OVER + HOUR_MS, **weak)
+    assert [change.opened_at for change in target.advance([outside], outside.tick)[0]] == []
+    ticket = at(OVER + HOUR_MS + 1, measure="ticket_type", value="故障", witness="tickets", **weak)
+    changes, _, _ = target.advance([ticket], ticket.tick)
+    assert [change.reason for change in changes] == ["two_witnesses"]
+
+
+def test_of_two_windows_the_later_end_counts() -> None:
+    short = msgspec.structs.replace(work(), name="短", end=datetime.fromtimestamp(INSIDE / 1000, tz=UTC))
+    target = desk(short, work())
+    held_by_both = at(INSIDE + 16 * MINUTE_MS)
+    target.advance([at(INSIDE)], INSIDE)
+    changes, _, _ = target.advance([held_by_both], held_by_both.tick)
+    assert [change.change for change in changes] == []
+    assert told(target.advance([at(OVER - MINUTE_MS)], OVER - MINUTE_MS)[0]) == []
+
+
 def test_strong_evidence_of_the_work_is_told_though_the_case_was_watched_before_it() -> None:
     target = desk(work())
     target.advance([at(NOON, opens=False, score=4.5)], NOON)
