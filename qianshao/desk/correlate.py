@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
 from qianshao.desk.case import Case
-from qianshao.event import DIMENSIONS
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
@@ -18,7 +17,7 @@ SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 LEAST_STATED = 4
 ELSEWHERE = 0.2
-"""Events of which so few are in a place, of at least so many that state one, are not of that place."""
+"""Events of which so few are of a line, of at least so many that state one, are not of that line."""
 STILL_FED_MS = HOUR_MS
 """An incident without new evidence for longer explains nothing that begins then, open or not."""
 EXPLAINED = 0.2
@@ -61,27 +60,24 @@ class Said(NamedTuple):
     topic: str | None
     product: str | None
     """What most of those that state one state."""
-    stated: dict[str, dict[str, int]]
-    """By dimension: how many events state which value."""
+    lines: dict[str, int]
+    """How many events state which business line."""
 
 
 def said_by(finding: Finding) -> Said:
     """Count what the events of a finding say; linear in its evidence."""
     topics: dict[str, int] = {}
-    stated: dict[str, dict[str, int]] = {}
+    products: dict[str, int] = {}
+    lines: dict[str, int] = {}
     for event in finding.evidence:
-        if event.topic:
-            topics[event.topic] = topics.get(event.topic, 0) + 1
-        for name in DIMENSIONS:
-            value = event.dimension(name)
-            if value is not None:
-                counts = stated.setdefault(name, {})
+        for counts, value in ((topics, event.topic), (products, event.product), (lines, event.line)):
+            if value:
                 counts[value] = counts.get(value, 0) + 1
     return Said(
         people={event.customer: event.ts for event in finding.evidence if event.customer},
         topic=_most(topics),
-        product=_most(stated.get("product", {})),
-        stated=stated,
+        product=_most(products),
+        lines=lines,
     )
 
 
@@ -93,8 +89,8 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     same product within a few (1): two causes in one product in one morning are rarer than two words for one cause.
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
-    Without shared customers, nothing joins a finding whose events all state another place, and no word that was not
-    heard for a day: an incident of many days would know every word in the end.
+    Without shared customers, nothing joins a finding whose events are of another line, and no word that was not heard
+    for a day: an incident of many days would know every word in the end.
     """
     age = finding.tick - case.last_evidence
     release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0
@@ -124,13 +120,10 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
 
 
 def _elsewhere(said: Said, dims: Mapping[str, str | list[str]]) -> bool:
-    """The events themselves lie outside a place, whatever explains them: hardly any states what the place names."""
-    for name, values in dims.items():
-        stated = said.stated.get(name, {}) if name != "channel" else {}
-        number = sum(stated.values())
-        if number >= LEAST_STATED and sum(stated.get(value, 0) for value in _values(values)) < ELSEWHERE * number:
-            return True
-    return False
+    """The events themselves are of another business line than a place: who states one is sure of it, and most do."""
+    number = sum(said.lines.values())
+    here = sum(said.lines.get(line, 0) for line in _values(dims.get("line", [])))
+    return "line" in dims and number >= LEAST_STATED and here < ELSEWHERE * number
 
 
 def explains(parent: Case, child: Case) -> float:

@@ -45,7 +45,7 @@ def test_a_word_whose_events_are_all_of_another_line_is_another_cause() -> None:
     assert first != second
 
 
-def test_a_few_events_that_state_another_place_do_not_part_a_cause() -> None:
+def test_a_few_events_that_state_another_line_do_not_part_a_cause() -> None:
     one = stated(finding(customers=range(12), dims={"line": "到家"}, product="外卖"), line="到家")
     other = stated(finding(customers=range(40, 43), dims={}, product=None, tick=NOON + MINUTE_MS), line="旅行")
     first, second = incidents(one, other)
