@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -174,6 +175,35 @@ class Pipeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shards: Annotated[int, Meta(ge=1, le=256)] = 4
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+Named = Annotated[str, Meta(min_length=1)]
+
+
+class Maintenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[maintenance]]`: planned work; what customers and devices say of it is recorded and opens no incident."""
+
+    name: Named
+    start: Moment
+    end: Moment
+    line: Named | None = None
+    """The dimensions that are worked on; what none of them names is everything."""
+    product: Named | None = None
+    model: Named | None = None
+    firmware: Named | None = None
+    region: Named | None = None
+    channel: Named | None = None
+
+    @property
+    def start_ms(self) -> int:
+        """Begin, epoch milliseconds."""
+        return round(self.start.timestamp() * 1000)
+
+    @property
+    def end_ms(self) -> int:
+        """End, epoch milliseconds."""
+        return round(self.end.timestamp() * 1000)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything a person can set. Every key is explained in `qianshao.example.toml`."""
 
@@ -189,6 +219,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grafana: Grafana = Grafana()
     console: Console = Console()
     pipeline: Pipeline = Pipeline()
+    maintenance: tuple[Maintenance, ...] = ()
 
 
 def load_config(path: Path) -> Config:
@@ -217,6 +248,12 @@ def load_config(path: Path) -> Config:
             f"configuration {path}: service.timezone {config.service.timezone!r} is unknown; "
             "use a name such as Asia/Shanghai"
         ) from None
+    for place, window in enumerate(config.maintenance):
+        if window.end <= window.start:
+            raise ConfigError(
+                f"configuration {path}: maintenance[{place}].end {window.end.isoformat()} is not after its start "
+                f"{window.start.isoformat()}; expected a later moment, RFC 3339 with an offset"
+            )
     return config
 
 

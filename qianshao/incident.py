@@ -19,6 +19,37 @@ Change = Literal[
     "dismissed",
 ]
 Status = Literal["watching", "open", "acknowledged", "mitigated", "resolved", "merged", "dismissed"]
+Reason = Literal[
+    "weak_witness",
+    "inhibited_by_parent",
+    "maintenance_window",
+    "overwhelming_rise",
+    "two_witnesses",
+    "never_seen_code",
+    "channel_silent",
+    "danger_reported",
+    "parent_ended",
+    "maintenance_overran",
+    "joined_open_incident",
+    "same_cause",
+    "more_customers",
+    "another_witness",
+    "place_narrowed",
+    "growing_faster",
+    "mostly_negative",
+    "spreading",
+    "severity_rose_while_silenced",
+    "silence_ended",
+    "no_new_evidence",
+    "evidence_after_resolution",
+    "weak_evidence_faded",
+    "faded_with_parent",
+    "faded_with_maintenance",
+    "danger_after_dismissal",
+    "tripled_after_dismissal",
+    "by_person",
+]
+"""Why the desk decides; a record may hold another one that a later desk gave."""
 Severity = Literal["P1", "P2", "P3", "P4"]
 
 
@@ -41,6 +72,25 @@ class Signal(msgspec.Struct, kw_only=True):
     observed: float
     expected: float
     score: float
+
+
+Likeness = Literal["same_code", "same_theme", "same_terms", "same_topic", "same_place"]
+
+
+class Similar(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An incident of the past that was like this one."""
+
+    incident: str
+    title: str
+    opened_at: str
+    resolved_at: str
+    """When it ended: was resolved, or dismissed by a person."""
+    why: list[Likeness]
+    """In what they are alike, the most telling first."""
+    verdict: Literal["", "true", "false"] = ""
+    """What people said of it: a real one, or none."""
+    said: str = ""
+    """The reason that a person gave when ending or judging it, masked."""
 
 
 class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
@@ -69,3 +119,8 @@ class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     parent: str | None = None
     by: str | msgspec.UnsetType = msgspec.UNSET
     """The person who decided this change; absent where none did."""
+    maintenance: str | msgspec.UnsetType = msgspec.UNSET
+    """The planned work that explains evidence of it, by its name in the configuration; absent where none does."""
+    similar: list[Similar] | msgspec.UnsetType = msgspec.UNSET
+    """Up to three incidents of the past, the most similar first, as they were known when this one opened; absent where
+    there are none."""

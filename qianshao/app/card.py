@@ -9,7 +9,7 @@ import msgspec
 
 from qianshao.app import wording
 from qianshao.desk.desk import RESOLVE_MS, WATCH_MS
-from qianshao.incident import IncidentChange, Signal
+from qianshao.incident import IncidentChange, Signal, Similar
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +33,19 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     multiple: str
     """Observed against expected in words, '' when no ratio says anything."""
     chance: str
+
+
+class PastIncident(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident of the past that this one is like."""
+
+    incident: str
+    title: str
+    when: str
+    """When it was opened, and how long it lasted."""
+    why: str
+    """In what they are alike."""
+    outcome: str
+    """What people said of it, '' if nothing."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +85,12 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     confidence_percent: int
     evidence_count: int
     parent: str | None
+    parent_name: str
+    """What the parent is to it, '' without one."""
+    maintenance: str
+    """The planned work that explains evidence of it, '' without any."""
+    similar: list[PastIncident]
+    """The most similar first."""
     lead: str
     """Lead over the tuned fixed threshold, '' where it was not measured."""
 
@@ -135,6 +154,9 @@ def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> C
         confidence_percent=round(100 * change.confidence),
         evidence_count=len(change.evidence),
         parent=change.parent,
+        parent_name=wording.parent_name(change.status) if change.parent else "",
+        maintenance=wording.plain(change.maintenance) if isinstance(change.maintenance, str) else "",
+        similar=[_past(past) for past in change.similar] if isinstance(change.similar, list) else [],
         lead=lead_text(lead),
     )
 
@@ -179,8 +201,19 @@ def _about(change: IncidentChange) -> list[tuple[str, str]]:
     return [(name, wording.plain(value)) for name, value in pairs if value]
 
 
+def _past(past: Similar) -> PastIncident:
+    outcome = [wording.VERDICT_NAMES.get(past.verdict, ""), wording.plain(past.said)]
+    return PastIncident(
+        incident=past.incident,
+        title=wording.plain(past.title),
+        when=f"{wording.day_and_clock(past.opened_at)} 立案，历时 {wording.between(past.opened_at, past.resolved_at)}",
+        why="、".join(wording.LIKENESS_NAMES.get(likeness, likeness) for likeness in past.why),
+        outcome="：".join(part for part in outcome if part),
+    )
+
+
 def _latest(change: IncidentChange) -> str:
-    name = wording.CHANGE_NAMES.get(change.change, change.change)
+    name = wording.change_name(change.change, change.version)
     return f"{wording.clock(change.at)} {name}：{wording.reason_text(change.reason)}"
 
 

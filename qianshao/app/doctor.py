@@ -33,20 +33,20 @@ def diagnose(path: Path, today: date) -> list[Examined]:
     path
         The configuration.
     today
-        Day on which the calendar of public holidays is to be good.
+        Day on which the calendar of public holidays is to be good, and planned work not yet over.
 
     Returns
     -------
     list of Examined
-        In the order in which a start needs them: configuration, key, models, calendar, state, broker and topics, store,
-        Grafana.
+        In the order in which a start needs them: configuration, key, models, calendar, planned work, state, broker and
+        topics, store, Grafana.
     """
     try:
         config = load_config(path)
     except QianshaoError as error:
         return [Examined(part="configuration", ok=False, detail=str(error))]
     found = [Examined(part="configuration", ok=True, detail=str(path)), _key(config), *_models(config)]
-    found += [_holidays(today), *_state(config)]
+    found += [_holidays(today), *_maintenance(config, today), *_state(config)]
     found += broker.examine(config.kafka)
     found += examination.examine(config.clickhouse, config.run.store)
     language = config.grafana.language
@@ -88,6 +88,18 @@ def _holidays(today: date) -> Examined:
         return Examined(part="calendar", ok=True, detail=known)
     fallback = "since then only those of a fixed date count; update the package chinesecalendar"
     return Examined(part="calendar", ok=None, detail=f"{known}, {fallback}")
+
+
+def _maintenance(config: Config, today: date) -> list[Examined]:
+    found = []
+    for window in config.maintenance:
+        begin, end = (moment.astimezone(config.service.zone) for moment in (window.start, window.end))
+        detail = f"{window.name}: {begin.isoformat(timespec='minutes')} to {end.isoformat(timespec='minutes')}"
+        past = end.date() < today
+        if past:
+            detail += " lies in the past; take its [[maintenance]] out of the configuration"
+        found.append(Examined(part="maintenance", ok=None if past else True, detail=detail))
+    return found
 
 
 def _state(config: Config) -> list[Examined]:

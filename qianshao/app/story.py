@@ -62,7 +62,7 @@ def build_story(history: Sequence[IncidentChange]) -> Story:
                 at=change.at,
                 when=wording.day_and_clock(change.at),
                 after=f"首个迹象后 {after}" if after else "",
-                change=wording.CHANGE_NAMES.get(change.change, change.change),
+                change=wording.change_name(change.change, change.version),
                 severity=change.severity,
                 why=wording.reason_text(change.reason),
                 by=wording.plain(change.by) if isinstance(change.by, str) else "",
@@ -103,7 +103,14 @@ def _news(before: IncidentChange | None, change: IncidentChange) -> list[str]:
     if before is not None and before.severity != change.severity:
         news.append(f"级别：{before.severity} → {change.severity}")
     if change.parent is not None and (before is None or before.parent != change.parent):
-        news.append(f"并入 {change.parent}")
+        news.append(f"{wording.parent_name(change.status)}：{change.parent}")
+    if isinstance(change.similar, list) and (before is None or not isinstance(before.similar, list)):
+        news += [
+            f"类似的往次：{wording.day_and_clock(past.opened_at)} {wording.plain(past.title)}"
+            for past in change.similar
+        ]
+    if isinstance(change.maintenance, str) and (before is None or before.maintenance != change.maintenance):
+        news.append(f"计划维护：{wording.plain(change.maintenance)}")
     return news
 
 

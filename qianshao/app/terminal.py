@@ -44,6 +44,13 @@ def card_panel(card: Card) -> RenderableType:
         facts.add_row("最近变化", Text(card.latest))
     if card.quiet:
         facts.add_row("何时消退", Text(card.quiet))
+    if card.parent:
+        facts.add_row(card.parent_name, Text(card.parent))
+    if card.maintenance:
+        facts.add_row("计划维护", Text(card.maintenance))
+    for number, past in enumerate(card.similar):
+        detail = "；".join(part for part in (past.when, past.why, past.outcome) if part)
+        facts.add_row("" if number else "类似的往次", Text.assemble(past.title, (f"（{detail}）", "dim")))
     if card.lead:
         facts.add_row("领先", Text(card.lead, style="bold green"))
 
@@ -85,7 +92,7 @@ def incident_line(change: IncidentChange) -> Text:
     text = Text.assemble(
         (wording.day_and_clock(change.at), "dim"),
         f"  {change.severity}  ",
-        (wording.CHANGE_NAMES.get(change.change, change.change), style),
+        (wording.change_name(change.change, change.version), style),
         "  ",
         (wording.plain(change.title), "bold"),
     )

@@ -74,6 +74,12 @@ ONGOING: frozenset[str] = frozenset({"open", "acknowledged", "mitigated"})
 
 REASON_NAMES: dict[str, str] = {
     "weak_witness": "只有一个来源的弱证据，先观察",
+    "inhibited_by_parent": "一起更大的、已立案的事件足以解释，只收集证据，不另行告知",
+    "parent_ended": "解释它的事件已经结束，证据仍在继续",
+    "faded_with_parent": "随着解释它的事件一同平息",
+    "maintenance_window": "在计划维护的时间和范围之内，只收集证据，不告知",
+    "maintenance_overran": "计划维护应已结束，证据仍在继续",
+    "faded_with_maintenance": "计划维护之后没有新的证据",
     "overwhelming_rise": "一个来源的证据已经足够强",
     "two_witnesses": "两个独立来源相互印证",
     "never_seen_code": "出现了从未见过的信号",
@@ -83,6 +89,9 @@ REASON_NAMES: dict[str, str] = {
     "same_cause": "与另一起故障同因，合并处理",
     "more_customers": "受影响的客户继续增加",
     "another_witness": "又有一个独立来源印证",
+    "growing_faster": "最近一小时增加得更快",
+    "mostly_negative": "一半以上的客户情绪明显负面",
+    "spreading": "波及更多来源、产品、渠道或地区",
     "place_narrowed": "影响范围更加明确",
     "evidence_after_resolution": "恢复之后又有新的证据",
     "weak_evidence_faded": "弱证据已经消退",
@@ -93,6 +102,16 @@ REASON_NAMES: dict[str, str] = {
     "danger_after_dismissal": "排除之后有客户说到危险",
     "tripled_after_dismissal": "排除之后受影响的客户增至三倍",
 }
+
+LIKENESS_NAMES: dict[str, str] = {
+    "same_code": "同一设备代码",
+    "same_theme": "同一故障主题",
+    "same_terms": "相同用语",
+    "same_topic": "同一主题",
+    "same_place": "同一范围",
+}
+
+VERDICT_NAMES: dict[str, str] = {"true": "当时判为属实", "false": "当时判为误报"}
 
 DEAD_LETTER_NAMES: dict[str, str] = {
     "line_too_long": "行过长",
@@ -252,6 +271,26 @@ def span(duration: timedelta) -> str:
 def between(start: str, end: str) -> str:
     """Write how long it is from one of our timestamps to another."""
     return span(moment(end) - moment(start))
+
+
+def change_name(change: str, version: int) -> str:
+    """Name a change; a case that was watched already goes on being watched.
+
+    >>> change_name("watched", 1), change_name("watched", 2), change_name("opened", 2)
+    ('开始观察', '继续观察', '立案')
+    """
+    if change == "watched" and version > 1:
+        return "继续观察"
+    return CHANGE_NAMES.get(change, change)
+
+
+def parent_name(status: str) -> str:
+    """Say what the parent of an incident is to it: where it went, or what explains it.
+
+    >>> parent_name("merged"), parent_name("watching")
+    ('并入', '由其解释')
+    """
+    return "并入" if status == "merged" else "由其解释"
 
 
 def reason_text(reason: str) -> str:

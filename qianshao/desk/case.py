@@ -6,13 +6,38 @@ from typing import Literal
 
 import msgspec
 
+from qianshao.clock import MINUTE_MS
 from qianshao.finding import Finding
-from qianshao.incident import Severity, Status
+from qianshao.incident import Severity, Similar, Status
 
 Dims = dict[str, str | list[str]]
 
 MAX_EVIDENCE = 500
+"""Ids of events that a record names; a case keeps at most four times as many."""
 MAX_PEOPLE = 50_000
+"""Customers, and devices, that are told apart in one case."""
+MAX_WITNESSED = 500
+"""Measure values that speak in one case; the weakest makes room."""
+MAX_NAMED = 200
+"""Topics, products, regions, channels and dangers, each, that are counted by name in one case: the first ones seen."""
+
+
+CLEARLY_NEGATIVE = -0.5
+"""Sentiment below which a customer's words count as negative, as in the series of negative contacts."""
+ARRIVAL_MS = 10 * MINUTE_MS
+ARRIVALS = 60
+HOUR_PIECES = 6
+GROWING = 10
+"""People in an hour, below which a doubling is chance."""
+GOES_ON = 0.2
+"""More than this share of a finding's evidence must lie outside what explains it, or it speaks of nothing else."""
+
+
+def goes_on(finding: Finding, end: int) -> bool:
+    """Say whether a finding speaks of what happens after a moment, not only of what led to it."""
+    if not finding.evidence:
+        return finding.window_end > end
+    return sum(event.ts >= end for event in finding.evidence) > GOES_ON * len(finding.evidence)
 
 
 class Witnessed(msgspec.Struct, kw_only=True):
@@ -27,6 +52,9 @@ class Witnessed(msgspec.Struct, kw_only=True):
     expected: float
     score: float
     opens: bool
+    free_opens: bool
+    """What it says without the evidence that has another explanation (`Case.waits`): only this opens an incident."""
+    free_score: float
     dims: Dims
     weight: int
     """Events that carried the newest finding."""
@@ -35,10 +63,15 @@ class Witnessed(msgspec.Struct, kw_only=True):
 
 
 class Proof(msgspec.Struct, gc=False):
-    """One event of the evidence: how telling it is, and when it fell."""
+    """One event of the evidence: how telling it is, when it fell, and what it counts as."""
 
     weight: int
     ts: int
+    topic: str = ""
+    product: str = ""
+    region: str = ""
+    channel: str = ""
+    danger: str = ""
 
 
 class Case(msgspec.Struct, kw_only=True):
@@ -55,14 +88,23 @@ class Case(msgspec.Struct, kw_only=True):
     dims: Dims
     witnessed: dict[str, Witnessed]
     """By measure and value, such as "code:E2007"."""
-    customers: set[int]
-    devices: set[int]
+    customers: dict[int, int]
+    """Each with the time of the newest event."""
+    devices: dict[int, int]
     evidence: dict[str, Proof]
     messages: int
     topics: dict[str, int]
     products: dict[str, int]
+    regions: dict[str, int] = {}
+    channels: dict[str, int] = {}
+    upset: set[int] = set()
+    """Customers who wrote something clearly negative."""
+    arrivals: dict[int, int] = {}
+    """By piece of `ARRIVAL_MS`: customers, or devices without one, who were new then; the newest `ARRIVALS` pieces."""
     dangers: dict[str, int] = {}
     """How many events assert which danger, `family/kind`."""
+    let_go: int = 0
+    """Events up to this time that are not among the evidence were counted, and let go of for room."""
     told_customers: int = 0
     """Customers at the last record written: what growth is measured from."""
     told_dims: Dims = {}
@@ -70,6 +112,8 @@ class Case(msgspec.Struct, kw_only=True):
     told_people: int = 0
     """Customers or devices, whichever are more, at the last record."""
     told_severity: Severity = "P4"
+    told_grounds: tuple[int, ...] = ()
+    """On what that severity stands, `severity.Grounds`."""
     told_danger: bool = False
     silenced_until: int = 0
     """Until then growth is not told; 0 = not silenced."""
@@ -78,12 +122,34 @@ class Case(msgspec.Struct, kw_only=True):
     verdict: Literal["", "true", "false"] = ""
     """What a person says: whether it was a real one."""
     parent: str | None = None
+    """The incident it was merged into; while it is watched, the open one that explains it."""
+    waits: Literal["", "inhibited_by_parent", "maintenance_window"] = ""
+    """Why it is watched although its evidence would open an incident, as far as that was told."""
+    freed_at: int = 0
+    """When the incident that explained it ended; 0 = none did. Only evidence that goes on after that may open it."""
+    maintenance: str = ""
+    """The planned work that explained its newest held evidence."""
+    planned_until: int = 0
+    """When that work no longer explains anything; 0 = none did."""
+    similar: list[Similar] | None = None
+    """Incidents of the past that it is like, as they were known when it opened; None = it has not opened."""
     by_device: bool = False
 
-    def take(self, finding: Finding) -> None:
-        """Add a finding to what is known; cost linear in its evidence."""
+    def take(self, finding: Finding, *, planned: bool = False) -> None:
+        """Add a finding to what is known; cost linear in its evidence.
+
+        Parameters
+        ----------
+        finding
+            What belongs to this case.
+        planned
+            Whether planned work explains it.
+        """
         key = f"{finding.series.measure}:{finding.series.value}"
         before = self.witnessed.get(key)
+        held = planned or (
+            self.freed_at > 0 and finding.series.measure != "danger" and not goes_on(finding, self.freed_at)
+        )
         self.witnessed[key] = Witnessed(
             witness=finding.witness,
             kind=finding.kind,
@@ -94,6 +160,8 @@ class Case(msgspec.Struct, kw_only=True):
             expected=finding.expected,
             score=finding.score if before is None else max(before.score, finding.score),
             opens=finding.opens or (before is not None and before.opens),
+            free_opens=(finding.opens and not held) or (before is not None and before.free_opens),
+            free_score=max(0.0 if held else finding.score, 0.0 if before is None else before.free_score),
             dims=finding.dims,
             weight=len(finding.evidence),
             keywords=finding.keywords,
@@ -107,35 +175,92 @@ class Case(msgspec.Struct, kw_only=True):
                 proof.weight = min(proof.weight + 1, 50)
                 continue
             self.first_seen = min(self.first_seen, event.ts)
-            self.messages += 1
-            self.evidence[event.id] = Proof(telling, event.ts)
-            if event.customer and len(self.customers) < MAX_PEOPLE:
-                self.customers.add(event.customer)
-            if event.device and len(self.devices) < MAX_PEOPLE:
-                self.devices.add(event.device)
-            if event.topic:
-                self.topics[event.topic] = self.topics.get(event.topic, 0) + 1
-            if event.product:
-                self.products[event.product] = self.products.get(event.product, 0) + 1
-            if event.danger:
-                self.dangers[event.danger] = self.dangers.get(event.danger, 0) + 1
-        if len(self.evidence) > 4 * MAX_EVIDENCE:
-            for name in self.evidence_ids()[2 * MAX_EVIDENCE :]:
-                del self.evidence[name]
+            if self._is_new(event.customer, event.device):
+                piece = event.ts // ARRIVAL_MS
+                self.arrivals[piece] = self.arrivals.get(piece, 0) + 1
+            _meet(self.customers, event.customer, event.ts)
+            _meet(self.devices, event.device, event.ts)
+            if event.sentiment < CLEARLY_NEGATIVE and event.customer in self.customers:
+                self.upset.add(event.customer)
+            if event.ts > self.let_go:
+                self._count(
+                    event.id,
+                    Proof(
+                        weight=telling,
+                        ts=event.ts,
+                        topic=event.topic,
+                        product=event.product or "",
+                        region=event.region or "",
+                        channel=event.channel or "",
+                        danger=event.danger,
+                    ),
+                )
+        self._make_room(key)
         self.dims = self._explaining_dims()
 
     def absorb(self, other: Case) -> None:
         """Take over what another case of the same cause knows."""
-        for key, witnessed in other.witnessed.items():
-            self.witnessed.setdefault(key, witnessed)
+        for key, theirs in other.witnessed.items():
+            ours = self.witnessed.setdefault(key, theirs)
+            if ours is not theirs:
+                ours.opens = ours.opens or theirs.opens
+                ours.score = max(ours.score, theirs.score)
+                ours.free_opens = ours.free_opens or theirs.free_opens
+                ours.free_score = max(ours.free_score, theirs.free_score)
+                ours.window_start = min(ours.window_start, theirs.window_start)
         for name, proof in other.evidence.items():
-            self.evidence.setdefault(name, proof)
-        self.customers |= other.customers
-        self.devices |= other.devices
-        self.messages = max(self.messages, len(self.evidence))
-        self.first_seen = min(self.first_seen, other.first_seen)
+            if name not in self.evidence and proof.ts > self.let_go:
+                self._count(name, proof)
+        self.messages += other.messages - len(other.evidence)
         for danger, number in other.dangers.items():
-            self.dangers[danger] = self.dangers.get(danger, 0) + number
+            if danger not in self.dangers and len(self.dangers) < MAX_NAMED:
+                self.dangers[danger] = number
+        self.let_go = max(self.let_go, other.let_go)
+        if other.planned_until > self.planned_until:
+            self.maintenance, self.planned_until = other.maintenance, other.planned_until
+        for mine, others in ((self.customers, other.customers), (self.devices, other.devices)):
+            for who in sorted(others):
+                _meet(mine, who, others[who])
+        self.upset |= other.upset & self.customers.keys()
+        for piece, number in other.arrivals.items():
+            self.arrivals[piece] = max(self.arrivals.get(piece, 0), number)
+        self.first_seen = min(self.first_seen, other.first_seen)
+        self._make_room("")
+        self.dims = self._explaining_dims()
+
+    def _is_new(self, customer: int, device: int) -> bool:
+        who, people = (customer, self.customers) if customer else (device, self.devices)
+        return who != 0 and who not in people and len(people) < MAX_PEOPLE
+
+    def _count(self, name: str, proof: Proof) -> None:
+        """Take one event that was not counted before."""
+        self.messages += 1
+        self.evidence[name] = proof
+        for counts, label in (
+            (self.topics, proof.topic),
+            (self.products, proof.product),
+            (self.regions, proof.region),
+            (self.channels, proof.channel),
+            (self.dangers, proof.danger),
+        ):
+            if label and (label in counts or len(counts) < MAX_NAMED):
+                counts[label] = counts.get(label, 0) + 1
+
+    def _make_room(self, newest: str) -> None:
+        """Let go of what there is too much of: old events that tell little, and the weakest measure values."""
+        if len(self.evidence) > 4 * MAX_EVIDENCE:
+            rest = self.evidence_ids()[MAX_EVIDENCE:]
+            rest.sort(key=lambda name: (-self.evidence[name].ts, name))
+            # The newest stay: findings repeat them, and an event must not be counted twice.
+            for name in rest[MAX_EVIDENCE:]:
+                self.let_go = max(self.let_go, self.evidence.pop(name).ts)
+        while len(self.arrivals) > ARRIVALS:
+            del self.arrivals[min(self.arrivals)]
+        while len(self.witnessed) > MAX_WITNESSED:
+            weakest = min(
+                (each.opens, each.score, each.window_end, key) for key, each in self.witnessed.items() if key != newest
+            )
+            del self.witnessed[weakest[-1]]
 
     def evidence_ids(self) -> list[str]:
         """Return the ids of the evidence, the most telling first."""
@@ -156,6 +281,21 @@ class Case(msgspec.Struct, kw_only=True):
         )
         return best[1].dims
 
+    def growth(self) -> float:
+        """Return how many times as many people came in the newest hour as in an hour before it; 1 = it just began.
+
+        Up to five hours before count, from the first arrival on; an hour of fewer than `GROWING` people is no growth.
+        """
+        if not self.arrivals:
+            return 1.0
+        end = self.last_evidence // ARRIVAL_MS
+        begin = max(min(self.arrivals), end - 6 * HOUR_PIECES + 1)
+        newest = sum(number for piece, number in self.arrivals.items() if piece > end - HOUR_PIECES)
+        before = sum(number for piece, number in self.arrivals.items() if begin <= piece <= end - HOUR_PIECES)
+        if newest < GROWING or not before:
+            return 1.0
+        return newest / before * max(end - HOUR_PIECES - begin + 1, HOUR_PIECES) / HOUR_PIECES
+
     def people(self) -> int:
         """Return how many customers are hurt, or devices where more of them are."""
         return max(len(self.customers), len(self.devices))
@@ -163,3 +303,9 @@ class Case(msgspec.Struct, kw_only=True):
     def witnesses(self) -> int:
         """Return how many independent sources speak: contacts, tickets, devices."""
         return len({each.witness for each in self.witnessed.values()})
+
+
+def _meet(people: dict[int, int], who: int, ts: int) -> None:
+    """Note that somebody spoke, 0 = nobody; beyond the bound nobody new is told apart."""
+    if who and (who in people or len(people) < MAX_PEOPLE):
+        people[who] = max(people.get(who, ts), ts)

@@ -1,8 +1,9 @@
-"""Does a finding belong to a case? On agreement of customers, of what it is about, and of where it lies."""
+"""What belongs to one cause, and what another one explains: by customers, by what it is about, and by where it lies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
 from qianshao.desk.case import Case
@@ -14,6 +15,17 @@ SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
+LEAST_STATED = 4
+ELSEWHERE = 0.2
+"""Events of which so few are of a line, of at least so many that state one, are not of that line."""
+STILL_FED_MS = HOUR_MS
+"""An incident without new evidence for longer explains nothing that begins then, open or not."""
+EXPLAINED = 0.2
+"""So large a share of a secondary case's customers or devices must be those of the incident that explains it."""
+SAME_SUBJECT = 0.1
+"""How well a case is explained by what both are about, or by one release, when few people are known to be the same."""
+OWN_MEASURES = ("code", "template", "metric")
+"""What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 
 
 def contradict(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
@@ -40,7 +52,36 @@ def _values(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def belongs(finding: Finding, case: Case) -> float:
+class Said(NamedTuple):
+    """What the events of a finding say, counted once for all cases it is compared with."""
+
+    people: dict[int, int]
+    """Customers, each with the time of an event."""
+    topic: str | None
+    product: str | None
+    """What most of those that state one state."""
+    lines: dict[str, int]
+    """How many events state which business line."""
+
+
+def said_by(finding: Finding) -> Said:
+    """Count what the events of a finding say; linear in its evidence."""
+    topics: dict[str, int] = {}
+    products: dict[str, int] = {}
+    lines: dict[str, int] = {}
+    for event in finding.evidence:
+        for counts, value in ((topics, event.topic), (products, event.product), (lines, event.line)):
+            if value:
+                counts[value] = counts.get(value, 0) + 1
+    return Said(
+        people={event.customer: event.ts for event in finding.evidence if event.customer},
+        topic=_most(topics),
+        product=_most(products),
+        lines=lines,
+    )
+
+
+def belongs(finding: Finding, said: Said, case: Case) -> float:
     """Return how strongly a finding belongs to a case, 0 = not at all.
 
     The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
@@ -48,31 +89,133 @@ def belongs(finding: Finding, case: Case) -> float:
     same product within a few (1): two causes in one product in one morning are rarer than two words for one cause.
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
+    Without shared customers, nothing joins a finding whose events are of another line, and no word that was not heard
+    for a day: an incident of many days would know every word in the end.
     """
     age = finding.tick - case.last_evidence
-    if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims):
-        return 1.3
-    if contradict(finding.dims, case.dims):
-        return 0.0
-    if age > SAME_VALUE_MS:
-        return 0.0
+    release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0
+    if age > SAME_VALUE_MS or contradict(finding.dims, case.dims):
+        return release
     key = f"{finding.series.measure}:{finding.series.value}"
+    known = case.witnessed.get(key)
+    if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
+        known = None
     if finding.kind in ("silence", "drop"):
-        return 1.5 if key in case.witnessed else 0.0
-    people = {event.customer for event in finding.evidence if event.customer}
-    shared = len(people & case.customers)
-    smaller = min(len(people), len(case.customers))
+        return 1.5 if known is not None else release
+    shared = meeting(said.people, case.customers)
+    smaller = min(len(said.people), len(case.customers))
     if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
         return 2.0 + shared / smaller
-    if key in case.witnessed:
+    if _elsewhere(said, case.dims):
+        return release
+    if known is not None:
         return 1.5
-    if age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims):
+    if release or (age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims)):
         return 1.3
-    if age <= SAME_CAUSE_MS and (_same_problem(finding, case) or _same_place(finding.dims, case.dims)):
+    if age <= SAME_CAUSE_MS and (_same_problem(finding, said, case) or _same_place(finding.dims, case.dims)):
         return 1.2
-    if age <= SAME_PRODUCT_MS and _same_product(finding, case):
+    if age <= SAME_PRODUCT_MS and _same_product(finding, said, case):
         return 1.0
     return 0.0
+
+
+def _elsewhere(said: Said, dims: Mapping[str, str | list[str]]) -> bool:
+    """The events themselves are of another business line than a place: who states one is sure of it, and most do."""
+    number = sum(said.lines.values())
+    here = sum(said.lines.get(line, 0) for line in _values(dims.get("line", [])))
+    return "line" in dims and number >= LEAST_STATED and here < ELSEWHERE * number
+
+
+def explains(parent: Case, child: Case) -> float:
+    """Return how well an incident explains a narrower or secondary case that is not the same one, 0 = not at all.
+
+    Merging asks whether two are one cause; this asks whether telling people of the child would be news to those who
+    know the parent. All of this must hold:
+
+    - the child lies inside the place of the parent, and began while the parent was fed, or within the hour;
+    - the parent hurts at least as many people;
+    - both speak of rises: the silence of a channel explains nothing and is explained by nothing;
+    - a danger is explained only by a danger of the same family, never by a harmless incident;
+    - the child brings no code, log line or metric that the parent does not know, unless it is about the same model or
+      release: that is another cause in one product;
+    - they share people, 3 and a fifth of the child's; or the model or release; or, in a named place, what they are
+      about.
+
+    Fails where two causes of one topic hit one place at once and nothing but customers' words tells them apart.
+    """
+    if not refines(child.dims, parent.dims) or child.first_seen > parent.last_evidence + STILL_FED_MS:
+        return 0.0
+    if not still_explains(parent, child):
+        return 0.0
+    own = {key for key, each in child.witnessed.items() if key.partition(":")[0] in OWN_MEASURES or each.kind == "new"}
+    release = bool(_finer(child.dims) & _finer(parent.dims))
+    if not release and not own <= parent.witnessed.keys():
+        return 0.0
+    share = max(_share(child.customers, parent.customers), _share(child.devices, parent.devices))
+    if share >= EXPLAINED:
+        return share
+    return SAME_SUBJECT if release or (parent.dims.keys() - {"channel"} and _same_subject(parent, child)) else 0.0
+
+
+def still_explains(parent: Case, child: Case) -> bool:
+    """Say whether an incident goes on explaining a case that it explained before.
+
+    Places move while evidence comes in, so that only a contradiction counts, an outgrown parent, silence, or danger.
+    """
+    if contradict(parent.dims, child.dims) or parent.people() < child.people():
+        return False
+    if any(each.kind in ("silence", "drop") for case in (parent, child) for each in case.witnessed.values()):
+        return False
+    return _families([*_said("danger", child), *child.dangers]) <= _families(_said("danger", parent))
+
+
+def refines(narrow: Mapping[str, str | list[str]], broad: Mapping[str, str | list[str]]) -> bool:
+    """Say whether a place lies inside another one, or is the same; everything lies inside {}.
+
+    The channel does not count, as in `contradict`.
+
+    >>> refines({"product": "门锁", "region": "华东"}, {"region": ["华东", "华北"]})
+    True
+    >>> refines({"region": "华东"}, {"product": "门锁"})
+    False
+    """
+    return all(
+        name in narrow and set(_values(narrow[name])) <= set(_values(values))
+        for name, values in broad.items()
+        if name != "channel"
+    )
+
+
+def meeting(one: Mapping[int, int], other: Mapping[int, int]) -> int:
+    """Return how many people spoke in both within a few hours: in days everybody meets everybody.
+
+    >>> meeting({1: 0, 2: 0}, {1: HOUR_MS, 2: 24 * HOUR_MS})
+    1
+    """
+    return sum(abs(one[who] - other[who]) <= SAME_CAUSE_MS for who in one.keys() & other.keys())
+
+
+def _share(child: Mapping[int, int], parent: Mapping[int, int]) -> float:
+    """The share of the child's people that are the parent's too; 0 for a handful, which meets by chance."""
+    shared = meeting(child, parent)
+    return shared / len(child) if shared >= LEAST_SHARED else 0.0
+
+
+def _said(measure: str, case: Case) -> list[str]:
+    """The values of one measure that speak in a case."""
+    return [key.partition(":")[2] for key in case.witnessed if key.startswith(f"{measure}:")]
+
+
+def _families(dangers: Iterable[str]) -> set[str]:
+    return {danger.partition("/")[0] for danger in dangers}
+
+
+def _same_subject(one: Case, other: Case) -> bool:
+    """Both are about the same: a measure value that names something, or the topic of most of their customers."""
+    topic = _most(one.topics)
+    if topic is not None and topic == _most(other.topics):
+        return True
+    return any(key in other.witnessed for key in one.witnessed if key.partition(":")[0] not in ("negative", "topic"))
 
 
 def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
@@ -80,25 +223,18 @@ def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | li
     return (one == other and len(one) >= 2) or bool(_finer(one) & _finer(other))
 
 
-def _same_product(finding: Finding, case: Case) -> bool:
-    """Most events of both that state a product state the same one."""
-    products: dict[str, int] = {}
-    for event in finding.evidence:
-        if event.product:
-            products[event.product] = products.get(event.product, 0) + 1
-    return bool(products) and _most(products) is not None and _most(products) == _most(case.products)
-
-
-def _same_problem(finding: Finding, case: Case) -> bool:
-    """The same topic is most of what customers of the same product say: two words for one thing."""
-    topics: dict[str, int] = {}
-    for event in finding.evidence:
-        if event.topic:
-            topics[event.topic] = topics.get(event.topic, 0) + 1
-    topic = _most(topics)
-    if topic is None or topic != _most(case.topics):
+def _same_product(finding: Finding, said: Said, case: Case) -> bool:
+    """Most events of both that state a product state the same one, and neither is a release of several products."""
+    if any(_own(dims) and "product" not in dims for dims in (finding.dims, case.dims)):
         return False
-    return _same_product(finding, case) or not finding.dims or not case.dims
+    return said.product is not None and said.product == _most(case.products)
+
+
+def _same_problem(finding: Finding, said: Said, case: Case) -> bool:
+    """The same topic is most of what customers of the same product say: two words for one thing."""
+    if said.topic is None or said.topic != _most(case.topics):
+        return False
+    return _same_product(finding, said, case) or not finding.dims or not case.dims
 
 
 def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:

@@ -12,17 +12,20 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
-from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict
+from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, meeting, said_by, still_explains
+from qianshao.desk.maintenance import ends_at, explaining
+from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
-from qianshao.desk.severity import confidence_of, dangerous, severity_of
-from qianshao.desk.wording import about_of, title_of
+from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
+from qianshao.desk.wording import about_of, telling, title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
-from qianshao.incident import Change, IncidentChange, Signal
+from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar
 from qianshao.push import Push
+from qianshao.series import Series
 
-VERSION = 2
+VERSION = 3
 RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long is resolved."""
 WATCH_MS = 6 * HOUR_MS
@@ -41,8 +44,26 @@ REGRET = 3
 MAX_ACTIONS = 10_000
 """Ids of actions remembered, so that one that arrives twice counts once."""
 
+_RISES: tuple[Reason, ...] = (
+    "danger_reported",
+    "channel_silent",
+    "more_customers",
+    "growing_faster",
+    "mostly_negative",
+    "spreading",
+)
+"""How a rise is named by the ground that brought it, in the order of `severity.Grounds`."""
+
+_FADED: dict[str, Reason] = {
+    "": "weak_evidence_faded",
+    "inhibited_by_parent": "faded_with_parent",
+    "maintenance_window": "faded_with_maintenance",
+}
+"""Why a watched case ends when its evidence does, by what kept it from opening."""
+
 _LIVE = ("watching", "open", "acknowledged", "mitigated")
 _TOLD = ("open", "acknowledged", "mitigated")
+_OVER = ("resolved", "dismissed")
 
 
 class _State(msgspec.Struct, kw_only=True):
@@ -50,6 +71,7 @@ class _State(msgspec.Struct, kw_only=True):
     cases: list[Case]
     gate: GateState
     actions: list[str]
+    past: list[Past]
 
 
 class _Version(msgspec.Struct):
@@ -66,13 +88,19 @@ class Desk:
     What people say goes before what machines say: a case that a person dismissed swallows further evidence of its cause
     for a day, unless people turn out to be in danger or three times as many are hurt; a silenced one tells of its
     growth only when the severity rises, and of the rest when the silence ends.
+
+    What an open incident explains (`correlate.explains`) stays watched as its child: its evidence is collected, nobody
+    is told. When the parent ends, the child opens by evidence that goes on after that. So it is with what planned work
+    explains (`maintenance.explaining`), until it should be over.
     """
 
     def __init__(self, config: Config) -> None:
         self._zone = config.service.zone
+        self._windows = config.maintenance
         self._cases: dict[str, Case] = {}
         self._gate = PushGate(config.push, self._zone)
         self._acted: dict[str, None] = {}
+        self._memory = Memory()
 
     def advance(
         self,
@@ -108,7 +136,7 @@ class Desk:
         pushes: list[Push] = []
         outcomes: list[ActionOutcome] = []
         judged: dict[int, list[Finding]] = {}
-        for finding in sorted(findings, key=lambda each: (each.tick, not each.opens, -each.score, each.series)):
+        for finding in sorted(findings, key=_order):
             judged.setdefault(finding.tick, []).append(finding)
         taken: dict[int, list[Action]] = {}
         for tick, action in sorted(actions, key=lambda each: (each[0], each[1].id)):
@@ -144,16 +172,16 @@ class Desk:
         match action.action:
             case "verdict":
                 case.verdict = action.verdict
+                self._memory.judge(case.incident, action.verdict, action.reason)
                 return [ActionOutcome(action=action, state="recorded", detail="", tick=tick)]
             case "acknowledge":
                 case.status = "acknowledged"
                 self._record(case, "acknowledged", "by_person", tick, changes, action.by)
             case "resolve":
-                case.status = "resolved"
-                self._record(case, "resolved", "by_person", tick, changes, action.by)
+                self._resolve(case, "by_person", tick, changes, action.by, action.reason)
             case "dismiss":
                 case.absorbs_until = tick + REOPEN_MS
-                self._dismiss(case, "by_person", tick, changes, pushes, action.by)
+                self._dismiss(case, "by_person", tick, changes, pushes, action.by, action.reason)
             case "reopen":
                 case.last_evidence = tick  # a person's word keeps it open as long as evidence would
                 self._reopen(case, "by_person", tick, changes, action.by)
@@ -173,7 +201,7 @@ class Desk:
     def _root(self, case: Case) -> str:
         """The incident under which the pushes of a case stand: the end of the chain of merges."""
         incident = case.incident
-        while case.parent is not None:
+        while case.status == "merged" and case.parent is not None:
             incident = case.parent
             if incident not in self._cases:
                 break
@@ -192,52 +220,85 @@ class Desk:
         if keep.status in _LIVE:
             self._review(keep, tick, changes, pushes)
 
-    def _reopen(self, case: Case, reason: str, tick: int, changes: list[IncidentChange], by: str = "") -> None:
-        case.status, case.absorbs_until = "open", 0
+    def _resolve(
+        self, case: Case, reason: Reason, tick: int, changes: list[IncidentChange], by: str = "", said: str = ""
+    ) -> None:
+        case.status = "resolved"
+        self._record(case, "resolved", reason, tick, changes, by)
+        self._memory.keep(case, title_of(case), tick, said)
+        self._free(case, tick)
+
+    def _reopen(self, case: Case, reason: Reason, tick: int, changes: list[IncidentChange], by: str = "") -> None:
+        case.status, case.absorbs_until, case.parent = "open", 0, None
+        self._memory.forget(case.incident)
         if case.opened_at is None:
             case.opened_at = tick
         self._record(case, "reopened", reason, tick, changes, by)
 
     def _dismiss(
-        self, case: Case, reason: str, tick: int, changes: list[IncidentChange], pushes: list[Push], by: str = ""
+        self,
+        case: Case,
+        reason: Reason,
+        tick: int,
+        changes: list[IncidentChange],
+        pushes: list[Push],
+        by: str = "",
+        said: str = "",
     ) -> None:
         """End a case as none, and take back every push of it that has not ended."""
         case.status = "dismissed"
         self._record(case, "dismissed", reason, tick, changes, by)
+        if case.opened_at is not None:
+            self._memory.keep(case, title_of(case), tick, said)
         self._gate.cancel(case.incident, case.incident, "", tick, pushes)
+        self._free(case, tick)
+
+    def _free(self, parent: Case, tick: int) -> None:
+        """Let what an incident explained stand by itself: it may open by evidence that goes on after its end."""
+        for case in self._cases.values():
+            if case.status == "watching" and case.parent == parent.incident:
+                case.parent, case.freed_at = None, tick
+                for key, each in case.witnessed.items():
+                    if not key.startswith("danger:"):
+                        each.free_opens, each.free_score = False, 0.0
 
     def _decide(
         self, findings: Sequence[Finding], tick: int, changes: list[IncidentChange], pushes: list[Push]
     ) -> None:
         """Give every finding of one tick to its case, then decide once per case."""
-        touched: dict[str, None] = {}
+        touched: dict[str, bool] = {}  # whether anything but planned work speaks
         for finding in findings:
             case = self._case_for(finding, tick, changes, pushes)
-            case.take(finding)
+            window = explaining(self._windows, finding)
+            if window is not None and ends_at(window) >= case.planned_until:
+                case.maintenance, case.planned_until = window.name, ends_at(window)
+            case.take(finding, planned=window is not None)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
-            touched[case.incident] = None
-        for incident in touched:
-            judged = self._cases.get(incident)  # a flood of new cases in one tick makes room by forgetting its own
-            if judged is not None and judged.status != "merged":
-                self._review(judged, tick, changes, pushes)
+            touched[case.incident] = touched.get(case.incident, False) or window is None
+        # A flood of new cases in one tick makes room by forgetting its own. The broader ones are judged first: they may
+        # explain the others.
+        judged = [self._cases[incident] for incident in touched if incident in self._cases]
+        for case in sorted(judged, key=lambda each: (len(each.dims), -each.people(), each.created, each.incident)):
+            if case.status != "merged" and (touched[case.incident] or case.status not in _OVER):
+                self._review(case, tick, changes, pushes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
+        said = said_by(finding)
         matches = sorted(
-            (-strength, case.created, case.incident)
+            (-strength, case.status not in _TOLD, case.created, case.incident)
             for case in self._cases.values()
             if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
-            for strength in (belongs(finding, case),)
+            for strength in (belongs(finding, said, case),)
             if strength > 0 and (case.status != "dismissed" or strength >= SAME_EVIDENCE)
         )
         if not matches:
             return self._new_case(finding, tick)
-        case = self._cases[matches[0][2]]
-        for strength, _, other_id in matches[1:]:
+        case = self._cases[matches[0][-1]]
+        for strength, _, _, other_id in matches[1:]:
             other = self._cases[other_id]
             if -strength >= 2.0 and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
-                keep, drop = (
-                    (case, other) if (case.created, case.incident) <= (other.created, other.incident) else (other, case)
-                )
+                # What people were told of stays what they know; of two such, the older.
+                keep, drop = sorted((case, other), key=lambda one: (one.status not in _TOLD, one.created, one.incident))
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
         return case
@@ -256,8 +317,8 @@ class Desk:
             severity="P4",
             dims={},
             witnessed={},
-            customers=set(),
-            devices=set(),
+            customers={},
+            devices={},
             evidence={},
             messages=0,
             topics={},
@@ -272,6 +333,7 @@ class Desk:
         if len(self._cases) >= MAX_CASES:
             untold = [case for case in self._cases.values() if case.status not in _TOLD] or list(self._cases.values())
             oldest = min(untold, key=lambda case: (case.last_evidence, case.incident))
+            self._free(oldest, oldest.last_evidence)
             del self._cases[oldest.incident]
             self._gate.forget(oldest.incident, oldest.last_evidence)
 
@@ -283,28 +345,28 @@ class Desk:
         changes: list[IncidentChange],
         pushes: list[Push],
         *,
-        reason: str,
+        reason: Reason,
         by: str = "",
     ) -> None:
         keep.absorb(drop)
         if drop.status in _TOLD and keep.status == "watching":
-            keep.status, keep.opened_at = "open", tick
+            keep.status, keep.opened_at, keep.parent = "open", tick, None
             self._record(keep, "opened", "joined_open_incident", tick, changes, by)
         self._gate.join(keep.incident, drop.incident, tick, pushes)
         drop.status, drop.parent = "merged", keep.incident
+        self._memory.forget(drop.incident)
         self._record(drop, "merged", reason, tick, changes, by)
 
     def _review(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
         """Decide what the newest evidence changes, if anything."""
-        case.severity = severity_of(case)
+        weighed = level(grounds_of(case))
+        # What people were told of does not become less severe, or it would be escalated again and again.
+        if case.status not in _TOLD or PRIORITY[weighed] < PRIORITY[case.severity]:
+            case.severity = weighed
         reason = _opening_reason(case)
         if case.status == "watching":
-            if reason is None:
-                if case.version == 0:
-                    self._record(case, "watched", "weak_witness", tick, changes)
+            if not self._opens(case, reason, tick, changes):
                 return
-            case.status, case.opened_at = "open", tick
-            self._record(case, "opened", reason, tick, changes)
         elif case.status == "dismissed":
             regret = _regret(case)
             if regret is None or reason is None:
@@ -315,9 +377,50 @@ class Desk:
         elif tick < case.silenced_until:
             if PRIORITY[case.severity] < PRIORITY[case.told_severity]:
                 self._record(case, "escalated", "severity_rose_while_silenced", tick, changes)
+        elif PRIORITY[case.severity] < PRIORITY[case.told_severity]:
+            self._record(case, "escalated", _rise(case), tick, changes)
         elif (growth := _growth(case)) is not None:
             self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
+
+    def _opens(self, case: Case, reason: Reason | None, tick: int, changes: list[IncidentChange]) -> bool:
+        """Open a watched case if there is a reason to and nothing else explains it; say why not when that is new."""
+        if reason is None:
+            if tick < case.planned_until and _opening_reason(case, held=True) is not None:
+                if case.waits != "maintenance_window":
+                    case.waits = "maintenance_window"
+                    self._record(case, "watched", "maintenance_window", tick, changes)
+            elif case.version == 0:
+                self._record(case, "watched", "weak_witness", tick, changes)
+            return False
+        parent = self._explanation(case)
+        if parent is not None:
+            if case.waits != "inhibited_by_parent" or case.parent != parent:
+                case.waits, case.parent, case.freed_at = "inhibited_by_parent", parent, 0
+                self._record(case, "watched", "inhibited_by_parent", tick, changes)
+            return False
+        if reason != "danger_reported":
+            if case.freed_at:
+                reason = "parent_ended"
+            elif case.waits == "maintenance_window" and tick >= case.planned_until:
+                reason = "maintenance_overran"
+        case.status, case.opened_at, case.parent, case.waits, case.freed_at = "open", tick, None, "", 0
+        self._record(case, "opened", reason, tick, changes)
+        return True
+
+    def _explanation(self, case: Case) -> str | None:
+        """Name the open incident that explains a watched case: the one that did, or the best; None if none does."""
+        before = None if case.parent is None else self._cases.get(case.parent)
+        if before is not None and before.status in _TOLD and still_explains(before, case):
+            return before.incident
+        found = [
+            (-well, other.created, other.incident)
+            for other in self._cases.values()
+            if other.status in _TOLD and other is not case
+            for well in (explains(other, case),)
+            if well > 0
+        ]
+        return min(found)[2] if found else None
 
     def _let_time_pass(self, now: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
         """Resolve and forget what has been quiet and end silences, each at its own due time."""
@@ -334,16 +437,15 @@ class Desk:
             if case.status in _TOLD and _growth(case) is not None:
                 self._record(case, "updated", "silence_ended", at, changes)
         elif case.status == "watching":
-            self._dismiss(case, "weak_evidence_faded", at, changes, pushes)
+            self._dismiss(case, _FADED[case.waits], at, changes, pushes)
         elif case.status in _TOLD:
-            case.status = "resolved"
-            self._record(case, "resolved", "no_new_evidence", at, changes)
+            self._resolve(case, "no_new_evidence", at, changes)
         else:
             del self._cases[case.incident]
             self._gate.forget(case.incident, at)
 
     def _record(
-        self, case: Case, change: Change, reason: str, tick: int, changes: list[IncidentChange], by: str = ""
+        self, case: Case, change: Change, reason: Reason, tick: int, changes: list[IncidentChange], by: str = ""
     ) -> None:
         case.version += 1
         case.told_customers = len(case.customers)
@@ -351,10 +453,12 @@ class Desk:
         case.told_witnesses = case.witnesses()
         case.told_people = case.people()
         case.told_severity = case.severity
+        case.told_grounds = grounds_of(case)
         case.told_danger = dangerous(case)
         spoken = sorted(case.witnessed.values(), key=lambda each: (-each.score, each.series))
-        people = [each for each in spoken if each.quotes] or spoken
-        people.sort(key=lambda each: (-each.weight, each.series))
+        best = telling(case)
+        if case.opened_at is not None and case.similar is None:
+            case.similar = self._similar(case)
         changes.append(
             IncidentChange(
                 incident=case.incident,
@@ -384,14 +488,31 @@ class Desk:
                 customers=len(case.customers),
                 messages=case.messages,
                 devices=len(case.devices),
-                keywords=list(people[0].keywords) if people else [],
-                quotes=list(people[0].quotes)[:5] if people else [],
+                keywords=list(best.keywords) if best else [],
+                quotes=list(best.quotes)[:5] if best else [],
                 evidence=case.evidence_ids()[:MAX_EVIDENCE],
                 confidence=confidence_of(case),
                 parent=case.parent,
                 by=by or msgspec.UNSET,
+                maintenance=case.maintenance or msgspec.UNSET,
+                similar=case.similar or msgspec.UNSET,
             )
         )
+
+    def _similar(self, case: Case) -> list[Similar]:
+        """Name the incidents of the past that a case is like."""
+        return [
+            Similar(
+                incident=alike.past.incident,
+                title=alike.past.title,
+                opened_at=to_rfc3339(alike.past.opened_at, self._zone),
+                resolved_at=to_rfc3339(alike.past.ended_at, self._zone),
+                why=alike.why,
+                verdict=alike.past.verdict,
+                said=alike.past.said,
+            )
+            for alike in self._memory.like(case)
+        ]
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes with a version; restoring it continues as if uninterrupted."""
@@ -401,6 +522,7 @@ class Desk:
                 cases=list(self._cases.values()),
                 gate=self._gate.snapshot(),
                 actions=list(self._acted),
+                past=self._memory.snapshot(),
             )
         )
 
@@ -424,7 +546,13 @@ class Desk:
             raise StoreError(f"snapshot of the desk: is not readable ({error}); start from an empty state") from None
         self._cases = {case.incident: case for case in state.cases}
         self._gate.restore(state.gate)
+        self._memory.restore(state.past)
         self._acted = dict.fromkeys(state.actions)
+
+
+def _order(finding: Finding) -> tuple[int, bool, float, Series, str]:
+    """The order in which findings are judged, whatever the order in which they come: the strongest of a tick first."""
+    return finding.tick, not finding.opens, -finding.score, finding.series, finding.kind
 
 
 def _due(case: Case) -> int:
@@ -438,7 +566,7 @@ def _due(case: Case) -> int:
     return min(quiet, case.silenced_until) if case.silenced_until else quiet
 
 
-def _growth(case: Case) -> str | None:
+def _growth(case: Case) -> Reason | None:
     """Name what has grown since the last record enough to be told; None = nothing."""
     if len(case.customers) >= GROWTH * case.told_customers + 1:
         return "more_customers"
@@ -447,7 +575,14 @@ def _growth(case: Case) -> str | None:
     return "place_narrowed" if case.dims != case.told_dims else None
 
 
-def _regret(case: Case) -> str | None:
+def _rise(case: Case) -> Reason:
+    """Name why the severity rose since the last record: the first ground that weighs more than it did."""
+    told = case.told_grounds or (0,) * len(_RISES)
+    risen = (reason for reason, now, then in zip(_RISES, grounds_of(case), told, strict=True) if now > then)
+    return next(risen, "more_customers")
+
+
+def _regret(case: Case) -> Reason | None:
     """Name why a person's dismissal no longer holds; None = it does."""
     if dangerous(case) and not case.told_danger:
         return "danger_after_dismissal"
@@ -459,12 +594,13 @@ def _one_cause(one: Case, other: Case) -> bool:
     if contradict(one.dims, other.dims):
         return False
     smaller = min(len(one.customers), len(other.customers))
-    return smaller > 0 and len(one.customers & other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
+    return smaller > 0 and meeting(one.customers, other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
 
 
-def _opening_reason(case: Case) -> str | None:
-    """Name why a case opens now; None = it does not."""
-    strong = [each for each in case.witnessed.values() if each.opens]
+def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
+    """Name why a case opens now, or would if nothing were held; None = it does not. Nothing holds a danger."""
+    held = held or dangerous(case)
+    strong = [each for each in case.witnessed.values() if (each.opens if held else each.free_opens)]
     if any(each.kind in ("silence", "drop") for each in strong):
         return "channel_silent"
     if strong and case.dangers and any(key.startswith("danger:") for key in case.witnessed):
@@ -475,7 +611,9 @@ def _opening_reason(case: Case) -> str | None:
         return "overwhelming_rise"
     best: dict[str, float] = {}
     for each in case.witnessed.values():
-        best[each.witness] = max(best.get(each.witness, 0.0), each.score)
+        score = each.score if held else each.free_score
+        if score > 0:  # one that is held altogether is no witness
+            best[each.witness] = max(best.get(each.witness, 0.0), score)
     if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"
     return None

@@ -131,7 +131,7 @@ class PushGate:
             reason="device_logged" if case.by_device else "contacted",
             standing={},
         )
-        for customer in sorted({self._person(each) for each in case.customers - told} - told):
+        for customer in sorted({self._person(each) for each in case.customers.keys() - told} - told):
             if len(told) >= settings.maximum_per_incident:
                 break
             recent = [at for at in self._last.get(customer, []) if at > tick - DAY_MS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qianshao.desk.case import Case
+from qianshao.desk.case import Case, Witnessed
 from qianshao.incident import About
 
 _ORDER = ("line", "product", "model", "firmware", "region", "channel")
@@ -76,4 +76,26 @@ def title_of(case: Case) -> str:
 def _theme_of(case: Case) -> str:
     """The fault as agents write it down, of the strongest theme that may speak alone; '' if none does."""
     themes = [(-each.score, key) for key, each in case.witnessed.items() if key.startswith("theme:") and each.opens]
-    return min(themes)[1].partition(":")[2].rpartition("·")[0] or min(themes)[1].partition(":")[2] if themes else ""
+    return theme_text(min(themes)[1].partition(":")[2]) if themes else ""
+
+
+def theme_text(theme: str) -> str:
+    """Return the words of a theme without the number that tells it from others of the same words.
+
+    >>> theme_text("错发，疑似仓库贴单错误·2"), theme_text("错发")
+    ('错发，疑似仓库贴单错误', '错发')
+    """
+    return theme.rpartition("·")[0] or theme
+
+
+def spoken_keywords(case: Case) -> list[str]:
+    """Return the contrastive words of the witness that has most events and quotes, best first."""
+    best = telling(case)
+    return [] if best is None else list(best.keywords)
+
+
+def telling(case: Case) -> Witnessed | None:
+    """Return the witness whose words and quotes are shown: of those with quotes the one with most events."""
+    spoken = list(case.witnessed.values())
+    quoted = [each for each in spoken if each.quotes] or spoken
+    return min(quoted, key=lambda each: (-each.weight, each.series), default=None)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from qianshao.app.card import Card, Lead, build_card
 from qianshao.app.terminal import card_panel, incident_line
-from qianshao.incident import About, IncidentChange
+from qianshao.incident import About, IncidentChange, Similar
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -30,6 +30,36 @@ def drawn(card: Card, width: int) -> str:
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_terminal_card_reads_as_it_was_agreed(opened: IncidentChange, width: int) -> None:
     assert drawn(build_card([opened], Lead(minutes=23.4)), width) == (GOLDEN / f"card_{width}.txt").read_text("utf-8")
+
+
+LIKE = [
+    Similar(
+        incident="inc-1",
+        title="智能门锁 L2 设备离线，代码 E207：已影响 88 位客户",
+        opened_at="2026-01-12T09:30:00.000+08:00",
+        resolved_at="2026-01-12T21:00:00.000+08:00",
+        why=["same_code", "same_place"],
+        verdict="true",
+        said="回滚到 2.1.9",
+    ),
+    Similar(
+        incident="inc-0",
+        title="<b>智能门锁</b>\x1b[2J 设备离线：已影响 12 位客户",
+        opened_at="2025-12-01T10:00:00.000+08:00",
+        resolved_at="2025-12-01T16:00:00.000+08:00",
+        why=["same_terms", "same_topic"],
+    ),
+]
+
+
+def test_the_card_names_what_it_is_like_as_it_was_agreed(make_change: MakeChange) -> None:
+    card = build_card([make_change(similar=LIKE, maintenance="基站割接")])
+    assert drawn(card, 100) == (GOLDEN / "card_similar.txt").read_text("utf-8")
+
+
+def test_a_card_without_a_past_says_nothing_of_it(opened: IncidentChange) -> None:
+    assert build_card([opened]).similar == []
+    assert "类似的往次" not in drawn(build_card([opened]), 120)
 
 
 @pytest.mark.parametrize("width", [80, 120])

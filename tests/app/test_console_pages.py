@@ -20,7 +20,7 @@ from qianshao.app.console.pages import Reader, console_app
 from qianshao.app.console.scene import Scene
 from qianshao.app.console.server import address, listen, serve
 from qianshao.errors import ConfigError, StoreError
-from qianshao.incident import IncidentChange
+from qianshao.incident import IncidentChange, Similar
 
 MakeChange = Callable[..., IncidentChange]
 Serve = Callable[[Reader], str]
@@ -170,6 +170,36 @@ def test_machines_read_the_same_state(page: httpx.Client) -> None:
     assert one["card"]["lead"] == "比固定阈值早 23 分钟"
     assert [change["version"] for change in one["history"]] == [1, 2, 3]
     assert page.get("/api/incidents/none").status_code == 404
+
+
+def test_an_incident_shows_what_it_is_like_and_what_explains_it_as_text(
+    serving: Serve, reader: Reader, make_change: MakeChange
+) -> None:
+    past = Similar(
+        incident="inc-0",
+        title="<b>门锁</b> 设备离线",
+        opened_at="2025-12-01T10:00:00.000+08:00",
+        resolved_at="2025-12-01T16:00:00.000+08:00",
+        why=["same_code"],
+        verdict="false",
+        said="<script>1</script>",
+    )
+    held = make_change(
+        incident="c", status="watching", opened_at=None, parent="inc-3f9a12c0", similar=[past], maintenance="<i>割接"
+    )
+
+    class Held:
+        scene = reader.scene
+
+        def history(self, incident: str) -> list[IncidentChange]:
+            return [held]
+
+    text = httpx.get(f"{serving(Held())}incidents/c", timeout=20).text
+    assert "类似的往次" in text
+    assert '<a href="/incidents/inc-0">&lt;b&gt;门锁&lt;/b&gt; 设备离线</a> 同一设备代码；当时判为误报：' in text
+    assert "<script>1" not in text
+    assert "&lt;i&gt;割接" in text
+    assert '<dt>由其解释</dt><dd><a href="/incidents/inc-3f9a12c0">' in text
 
 
 def test_a_store_that_fails_is_reported_and_not_a_stack_trace(serving: Serve, reader: Reader) -> None:

@@ -122,6 +122,15 @@ def test_a_year_whose_holidays_are_not_known_yet_is_said(tmp_path: Path) -> None
     assert "chinesecalendar" in late.detail
 
 
+def test_planned_work_that_is_over_is_said_and_what_is_to_come_is_shown(tmp_path: Path) -> None:
+    config = tmp_path / "qianshao.toml"
+    window = '[[maintenance]]\nname = "网关升级"\nstart = {0}T00:30:00+08:00\nend = {0}T03:00:00+08:00\n'
+    config.write_text(window.format("2026-11-22") + window.format("2026-11-23"), "utf-8")
+    past, near = (each for each in diagnose(config, TODAY) if each.part == "maintenance")
+    assert (past.ok, near.ok) == (None, True)
+    assert "网关升级: 2026-11-22T00:30+08:00 to 2026-11-22T03:00+08:00 lies in the past; take" in past.detail
+
+
 def test_a_configuration_that_cannot_be_read_is_the_only_finding(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

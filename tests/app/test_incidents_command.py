@@ -20,7 +20,7 @@ from qianshao.app.story import MOST_NEWS, build_story
 from qianshao.app.terminal import story_lines
 from qianshao.config import Console
 from qianshao.errors import InputError, QianshaoError, UnavailableError
-from qianshao.incident import IncidentChange, Signal
+from qianshao.incident import IncidentChange, Signal, Similar
 
 MakeChange = Callable[..., IncidentChange]
 
@@ -96,6 +96,61 @@ def test_the_log_of_decisions_reads_as_it_was_agreed(history: list[IncidentChang
     assert screen.file.getvalue() == GOLDEN.read_text("utf-8")
 
 
+def test_a_case_that_was_held_back_reads_as_it_was_agreed(make_change: MakeChange) -> None:
+    base = {"signals": [signal("topic:退款售后|product=钱包", 12, 1.5)], "dims": {"product": "钱包"}, "devices": 0}
+    held = {**base, "status": "watching", "opened_at": None, "severity": "P3", "change": "watched"}
+    past = Similar(
+        incident="inc-1",
+        title="钱包 退款售后：已影响 31 位客户",
+        opened_at="2026-01-12T09:30:00.000+08:00",
+        resolved_at="2026-01-12T21:00:00.000+08:00",
+        why=["same_terms", "same_place"],
+    )
+    told = {**base, "similar": [past], "maintenance": "网关升级", "opened_at": "2026-03-02T18:40:00.000+08:00"}
+    story = build_story(
+        [
+            make_change(
+                version=1,
+                at="2026-03-02T14:04:00.000+08:00",
+                reason="maintenance_window",
+                maintenance="网关升级",
+                customers=12,
+                **held,
+            ),
+            make_change(
+                version=2,
+                at="2026-03-02T16:20:00.000+08:00",
+                reason="inhibited_by_parent",
+                maintenance="网关升级",
+                parent="inc-7",
+                customers=15,
+                **held,
+            ),
+            make_change(
+                version=3,
+                at="2026-03-02T18:40:00.000+08:00",
+                reason="parent_ended",
+                severity="P3",
+                customers=19,
+                **told,
+            ),
+            make_change(
+                version=4,
+                at="2026-03-02T19:10:00.000+08:00",
+                change="escalated",
+                reason="growing_faster",
+                severity="P2",
+                customers=29,
+                **told,
+            ),
+        ]
+    )
+    screen = Screen(file=io.StringIO(), width=100, highlight=False, emoji=False)
+    screen.print(story_lines(story))
+    assert isinstance(screen.file, io.StringIO)
+    assert screen.file.getvalue() == GOLDEN.with_name("story_held.txt").read_text("utf-8")
+
+
 def test_a_decision_tells_only_what_was_not_known_before(history: list[IncidentChange]) -> None:
     told = [chapter.news for chapter in build_story(history).chapters]
     assert any("3 → 131" in line for line in told[1])
@@ -112,7 +167,45 @@ def test_many_signals_are_counted_and_not_all_told(make_change: MakeChange) -> N
 
 def test_a_merged_incident_says_into_which(make_change: MakeChange) -> None:
     before, after = make_change(), make_change(version=3, change="merged", status="merged", parent="inc-2")
-    assert "并入 inc-2" in build_story([before, after]).chapters[1].news
+    assert "并入：inc-2" in build_story([before, after]).chapters[1].news
+
+
+def test_an_inhibited_case_says_which_incident_explains_it(make_change: MakeChange) -> None:
+    held = make_change(
+        version=1, change="watched", status="watching", reason="inhibited_by_parent", opened_at=None, parent="inc-1"
+    )
+    (chapter,) = build_story([held]).chapters
+    assert "由其解释：inc-1" in chapter.news
+    assert "足以解释" in chapter.why
+
+
+def test_evidence_under_planned_work_names_the_work_once(make_change: MakeChange) -> None:
+    held = make_change(
+        version=1,
+        change="watched",
+        status="watching",
+        reason="maintenance_window",
+        opened_at=None,
+        maintenance="网关\x1b[2J升级",
+    )
+    overran = make_change(version=2, reason="maintenance_overran", maintenance="网关\x1b[2J升级")
+    first, second = build_story([held, overran]).chapters
+    assert "计划维护：网关 [2J升级" in first.news
+    assert not any("计划维护：" in line for line in second.news)
+    assert "应已结束" in second.why
+
+
+def test_the_opening_names_the_similar_ones_of_the_past_once(make_change: MakeChange) -> None:
+    past = Similar(
+        incident="inc-1",
+        title="门锁离线",
+        opened_at="2026-01-12T09:30:00.000+08:00",
+        resolved_at="2026-01-12T21:00:00.000+08:00",
+        why=["same_code"],
+    )
+    first, second = build_story([make_change(similar=[past]), make_change(version=3, similar=[past])]).chapters
+    assert "类似的往次：1月12日 09:30 门锁离线" in first.news
+    assert not any("往次" in line for line in second.news)
 
 
 def test_nobodys_name_steers_the_terminal(history: list[IncidentChange]) -> None:

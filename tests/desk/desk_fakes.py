@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from qianshao.clock import HOUR_MS, MINUTE_MS
-from qianshao.config import Config, PushSettings
+from qianshao.config import Config, Maintenance, PushSettings
 from qianshao.desk.desk import Desk
 from qianshao.event import Observation
 from qianshao.finding import Finding
@@ -58,5 +58,5 @@ def finding(
     )
 
 
-def desk(**push: object) -> Desk:
-    return Desk(Config(push=msgspec.convert(push, PushSettings)))
+def desk(*windows: Maintenance, **push: object) -> Desk:
+    return Desk(Config(push=msgspec.convert(push, PushSettings), maintenance=windows))

@@ -60,7 +60,7 @@ def test_an_acknowledged_incident_is_still_updated_and_resolves_by_itself() -> N
     target = desk()
     incident, _ = opened(target)
     do(target, LATER, act("acknowledge", incident))
-    grown, _, _ = target.advance([finding(customers=range(30), tick=LATER + 10_000)], LATER + 10_000)
+    grown, _, _ = target.advance([finding(customers=range(28), tick=LATER + 10_000)], LATER + 10_000)
     assert [(change.change, change.status) for change in grown] == [("updated", "acknowledged")]
     assert not isinstance(grown[0].by, str)
     quiet, _, _ = target.advance([], LATER + 10_000 + RESOLVE_MS)

@@ -216,7 +216,7 @@ def _step(change: IncidentChange) -> dict[str, str]:
     return {
         "at": change.at,
         "when": wording.clock(change.at),
-        "change": wording.CHANGE_NAMES.get(change.change, change.change),
+        "change": wording.change_name(change.change, change.version),
         "why": wording.reason_text(change.reason),
         "sizes": "，".join(f"{name} {size:,}" for name, size in sizes if size),
         "tone": tones.get(change.change, ""),

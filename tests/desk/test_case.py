@@ -1,0 +1,131 @@
+"""What a case keeps of its evidence: every event counted once, and never more than the bounds allow."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from desk_fakes import NOON, finding
+
+from qianshao.clock import MINUTE_MS
+from qianshao.desk.case import MAX_EVIDENCE, Case
+from qianshao.event import Observation
+from qianshao.finding import Finding
+
+
+def case(incident: str = "a") -> Case:
+    return Case(
+        incident=incident,
+        status="watching",
+        version=0,
+        created=NOON,
+        opened_at=None,
+        first_seen=NOON,
+        last_evidence=NOON,
+        severity="P4",
+        dims={},
+        witnessed={},
+        customers={},
+        devices={},
+        evidence={},
+        messages=0,
+        topics={},
+        products={},
+    )
+
+
+def spoken(
+    numbers: range, *, danger: str = "", topic: str = "设备离线", product: str = "门锁", value: str = ""
+) -> Finding:
+    """A finding whose events are numbered and fall one second apart."""
+    return msgspec.structs.replace(
+        finding(customers=range(1), value=value or topic, measure="danger" if danger else "topic"),
+        evidence=tuple(
+            Observation(
+                id=f"e{number}",
+                kind="chat",
+                ts=NOON + 1_000 * number,
+                customer=number + 1,
+                topic=topic,
+                product=product,
+                danger=danger,
+            )
+            for number in numbers
+        ),
+    )
+
+
+def test_a_long_incident_counts_every_message_once_though_it_lets_go_of_old_evidence() -> None:
+    target = case()
+    for end in range(500, 12_000, 100):
+        target.take(spoken(range(end - 500, end)))
+    assert target.messages == target.topics["设备离线"] == target.products["门锁"] == 11_900
+    assert len(target.customers) == 11_900
+    assert len(target.evidence) <= 4 * MAX_EVIDENCE
+
+
+def test_what_is_let_go_of_tells_little_and_is_old() -> None:
+    target = case()
+    for _ in range(10):
+        target.take(spoken(range(40), danger="人身安全/触电"))
+    for end in range(540, 12_000, 100):
+        target.take(spoken(range(end - 500, end)))
+    assert target.evidence_ids()[:40] == [f"e{number}" for number in range(40)]
+    assert "e11939" in target.evidence
+
+
+def test_a_merged_case_brings_its_topics_and_products_along() -> None:
+    one, other = case("a"), case("b")
+    one.take(spoken(range(10)))
+    other.take(spoken(range(5, 40), topic="账号登录", product="摄像头"))
+    one.absorb(other)
+    assert one.topics == {"设备离线": 10, "账号登录": 30}
+    assert one.products == {"门锁": 10, "摄像头": 30}
+
+
+def test_a_message_that_two_merged_cases_know_is_one_message() -> None:
+    one, other = case("a"), case("b")
+    one.take(spoken(range(10), danger="人身安全/触电"))
+    other.take(spoken(range(4, 14), danger="人身安全/触电", value="人身安全"))
+    one.absorb(other)
+    assert one.messages == one.dangers["人身安全/触电"] == 14
+    apart = case("c")
+    apart.take(spoken(range(100, 120)))
+    one.absorb(apart)
+    assert one.messages == 34
+
+
+def test_a_merged_case_is_named_by_the_witness_that_knows_most_of_both() -> None:
+    one, other = case("a"), case("b")
+    one.take(msgspec.structs.replace(spoken(range(4)), dims={}))
+    other.take(msgspec.structs.replace(spoken(range(30), value="账号登录"), dims={"product": "门锁"}))
+    one.absorb(other)
+    assert one.dims == {"product": "门锁"}
+
+
+def test_the_stronger_word_of_two_merged_cases_counts() -> None:
+    one, other = case("a"), case("b")
+    one.take(msgspec.structs.replace(spoken(range(4)), opens=False, score=4.0))
+    other.take(msgspec.structs.replace(spoken(range(4)), opens=True, score=9.0))
+    one.absorb(other)
+    assert [(each.opens, each.score) for each in one.witnessed.values()] == [(True, 9.0)]
+
+
+def test_people_are_bounded_though_cases_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qianshao.desk.case.MAX_PEOPLE", 12)
+    one, other = case("a"), case("b")
+    one.take(spoken(range(10)))
+    other.take(spoken(range(20, 30)))
+    one.absorb(other)
+    assert one.customers.keys() == {*range(1, 11), 21, 22}
+
+
+def test_names_and_measure_values_are_bounded_and_the_strongest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qianshao.desk.case.MAX_NAMED", 3)
+    monkeypatch.setattr("qianshao.desk.case.MAX_WITNESSED", 4)
+    target = case()
+    for number in range(20):
+        word = spoken(range(number, number + 1), topic=f"t{number}", product=f"p{number}")
+        target.take(msgspec.structs.replace(word, opens=number == 2, score=5.0 + number / 10, tick=NOON + MINUTE_MS))
+    assert list(target.topics) == ["t0", "t1", "t2"]
+    assert list(target.products) == ["p0", "p1", "p2"]
+    assert sorted(target.witnessed) == ["topic:t17", "topic:t18", "topic:t19", "topic:t2"]
