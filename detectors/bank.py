@@ -17,6 +17,7 @@ from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
+from detectors.echoes import Echoes
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.measures import (
@@ -46,7 +47,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 3
+VERSION = 4
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -115,6 +116,7 @@ class Bank:
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
+        self.echoes = Echoes()
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -194,7 +196,10 @@ class Bank:
         if kind == "ticket":
             measures = [("ticket_type", observation.type)] if observation.type else []
             self._tally(observation, who, "tickets", measures, tick, touched)
-        self._tally(observation, who, "contacts", voice_measures(observation), tick, touched)
+        pasted = self.echoes.pasted(observation)
+        self._tally(observation, who, "contacts", [] if pasted else voice_measures(observation), tick, touched)
+        if pasted:
+            return
         self.repeats.see(observation)
         if observation.tokens:
             self._learn_words(observation)
@@ -353,8 +358,6 @@ class Bank:
             margin = 0.0  # harm comes from a thing: strangers all over the place are chance
         opens = top.score >= opening + margin and may_open(measure, name)
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
-        if measure == "theme" and not opens:
-            return None  # it is made of the same words as other witnesses: weak, it only blurs them
         alarms = self._alarms.setdefault(value, [])
         alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
         known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
@@ -465,6 +468,7 @@ class Bank:
                 "recent": self.recent.snapshot(),
                 "repeats": self.repeats.snapshot(),
                 "metrics": self.metrics.snapshot(),
+                "echoes": self.echoes.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -503,6 +507,7 @@ class Bank:
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])
         self.metrics.restore(state["metrics"])
+        self.echoes.restore(state["echoes"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

@@ -17,7 +17,7 @@ from qianshao.errors import ModelError
 from qianshao.event import Observation, is_customer
 
 NAME = "themes"
-VERSION = 1
+VERSION = 2
 
 GRAMS = 1 << 12
 WORDS = 1 << 14
@@ -40,6 +40,14 @@ _TEMPER = 0.8
 _NO_THEME = float(np.log(0.3))
 _LIKELY = 1.5
 """What a customer's words must say for a theme, in natural logarithms, however common the theme is."""
+_ONE_TOPIC = 0.25
+"""Share of a theme's customers who speak about one topic, more than everybody does: those of 客户要求回电 speak about
+everything."""
+_MORE_THAN_EVERYBODY = 2.0
+_TOPICS = 64
+"""Topics that are told apart; further ones count as none."""
+_ENOUGH_TOPICS = 8.0
+"""Customers with a topic from which their topics say anything."""
 _SAME_THEME = 1.0
 """A theme that takes in others with more than this share of its own tickets is another version of itself."""
 _RELEASE_MS = 20 * HOUR_MS
@@ -87,6 +95,8 @@ class _State(msgspec.Struct, array_like=True):
     background: bytes
     centroids: tuple[bytes, bytes]
     words: tuple[bytes, bytes]
+    about: tuple[bytes, bytes]
+    topics: list[str]
     names: list[str]
     examples: list[str]
     written: list[str]
@@ -143,6 +153,9 @@ class Themes:
         self._leaders = np.full(count, -1)
         self._versions = np.zeros(count, np.int64)
         self._words = np.zeros((count, WORDS), np.float32)
+        self._about = np.zeros((count, _TOPICS), np.float32)
+        """Of each phrasing: customers by topic."""
+        self._topics: list[str] = []
         self._names: list[str] = []
         self._examples: list[str] = []
         self._waiting = Waiting(limits.max_customers, limits.max_words, limits.max_age_minutes * MINUTE_MS)
@@ -179,6 +192,8 @@ class Themes:
             return Theme()
         columns = _hashed_words(observation)
         spoken = self._waiting.remember(customer, observation.ts, columns, np.zeros(len(columns), np.float32))
+        if spoken is not None and observation.topic:
+            spoken.topic = observation.topic
         if spoken is not None and len(spoken.columns) > 1:
             columns = np.concatenate(spoken.columns)
         return self._guess(np.unique(columns))
@@ -195,6 +210,8 @@ class Themes:
             if said is not None:
                 self._words[phrasing, said] += 1.0
                 self._taught[phrasing] += 1.0
+                if spoken is not None and (topic := self._topic(spoken.topic)) >= 0:
+                    self._about[phrasing, topic] += 1.0
             written = self._written[phrasing]
             if written:
                 return Theme(written, 1.0)
@@ -215,6 +232,12 @@ class Themes:
         top = max(float(scores[best]), _NO_THEME)
         share = np.exp(scores[best] - top) / (np.exp(scores - top).sum() + np.exp(_NO_THEME - top))
         return Theme(name, round(float(share), 3)) if share >= self.limits.confidence else Theme()
+
+    def _topic(self, topic: str) -> int:
+        """Return the column of a topic, giving the next one on first sight; −1 = none."""
+        if topic and topic not in self._topics and len(self._topics) < _TOPICS:
+            self._topics.append(topic)
+        return self._topics.index(topic) if topic in self._topics else -1
 
     # -- phrasings ---------------------------------------------------------------------------------------------------
 
@@ -278,6 +301,7 @@ class Themes:
             counts[slot] = 0.0
         self._centroids[:, slot] = 0.0
         self._words[slot] = 0.0
+        self._about[slot] = 0.0
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
@@ -291,7 +315,7 @@ class Themes:
             self._day = day
 
     def _release(self) -> None:
-        for counts in (self._words, self._tickets, self._taught):
+        for counts in (self._words, self._tickets, self._taught, self._about):
             counts *= _DAILY_FADING
         if self._documents >= _MEMORY_DOCUMENTS:
             self._documents, self._background = self._documents / 2, self._background / 2
@@ -315,7 +339,7 @@ class Themes:
         grown = dict.fromkeys(leaders, 0.0)
         for leader in leaders:
             counts = self._words[:count][self._leaders[:count] == leader].sum(axis=0, dtype=np.float64)
-            if not self._tells(counts, taught[leader]):
+            if not self._tells(counts, taught[leader], self._about[:count][self._leaders[:count] == leader]):
                 continue
             profile = self._profile(counts, taught[leader])
             alike = [float((profile * other).sum()) for other in profiles]
@@ -364,7 +388,7 @@ class Themes:
             self._weights[said, column] = self._weight(counts, taught)[said] - unsaid
             if not self._names[leader]:
                 self._names[leader] = self._examples[leader]
-            if self._tells(counts, taught):
+            if self._tells(counts, taught, self._about[members]):
                 version = int(self._versions[leader])
                 name = f"{self._names[leader]}·{version}" if version else self._names[leader]
                 self._titles[column] = name
@@ -372,8 +396,13 @@ class Themes:
                     self._written[member] = name
         self._priors = np.log((tickets + 0.5) / (self._tickets.sum() + 1.0))
 
-    def _tells(self, counts: NDArray[np.float64], taught: float) -> bool:
-        """Whether what a theme's customers say speaks for it, each judged by what the others said."""
+    def _tells(self, counts: NDArray[np.float64], taught: float, about: NDArray[np.float32]) -> bool:
+        """Whether what a theme's customers say speaks for it, each judged by what the others said, and is one thing."""
+        topics, everybody = about.sum(axis=0, dtype=np.float64), self._about.sum(axis=0, dtype=np.float64)
+        if topics.sum() >= _ENOUGH_TOPICS:
+            share, usual = topics / topics.sum(), everybody / everybody.sum()
+            if not ((share >= _ONE_TOPIC) & (share >= _MORE_THAN_EVERYBODY * usual)).any():
+                return False
         others = self._weight(np.maximum(counts - 1.0, 0.0), max(taught - 1.0, 0.0))
         evidence = _TEMPER * float((counts * others)[self._known].sum()) / max(taught, 1.0)
         return taught >= self.limits.enough_tickets and evidence >= self.limits.telling
@@ -396,6 +425,8 @@ class Themes:
             background=self._background.tobytes(),
             centroids=_packed(self._centroids),
             words=_packed(self._words),
+            about=_packed(self._about),
+            topics=self._topics,
             names=self._names,
             examples=self._examples,
             written=self._written,
@@ -445,6 +476,7 @@ class Themes:
             at[:] = place
         self._frequency[:] = np.frombuffer(state.frequency)
         self._background[:] = np.frombuffer(state.background)
+        self._topics = list(state.topics)
         self._names, self._examples = list(state.names), list(state.examples)
         self._written, self._titles = list(state.written), list(state.titles)
         self._leading = np.frombuffer(state.leading, np.intp).copy()
@@ -455,6 +487,7 @@ class Themes:
         for table, (places, values) in (
             (self._centroids, state.centroids),
             (self._words, state.words),
+            (self._about, state.about),
             (self._weights, state.weights),
         ):
             table.reshape(-1)[np.frombuffer(places, np.int32)] = np.frombuffer(values, np.float32)

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from qianshao.clock import MINUTE_MS
+from qianshao.event import DIMENSIONS, Observation
 from qianshao.finding import Finding
 from qianshao.incident import Severity, Similar, Status
 
@@ -19,7 +20,9 @@ MAX_PEOPLE = 50_000
 MAX_WITNESSED = 500
 """Measure values that speak in one case; the weakest makes room."""
 MAX_NAMED = 200
-"""Topics, products, regions, channels and dangers, each, that are counted by name in one case: the first ones seen."""
+"""Topics, dangers, dimensions and values of each that are counted by name in one case: the first ones seen."""
+MAX_OWN_DIMS = 4
+"""An event's own dimensions that are looked at, in order of name."""
 
 
 CLEARLY_NEGATIVE = -0.5
@@ -31,6 +34,13 @@ GROWING = 10
 """People in an hour, below which a doubling is chance."""
 GOES_ON = 0.2
 """More than this share of a finding's evidence must lie outside what explains it, or it speaks of nothing else."""
+
+
+def stated(event: Observation) -> dict[str, str]:
+    """Return the dimensions that an event states, the common ones and the first of its own."""
+    places = {name: value for name in DIMENSIONS if (value := event.dimension(name))}
+    places.update(sorted(event.dims.items())[:MAX_OWN_DIMS])
+    return places
 
 
 def goes_on(finding: Finding, end: int) -> bool:
@@ -68,10 +78,9 @@ class Proof(msgspec.Struct, gc=False):
     weight: int
     ts: int
     topic: str = ""
-    product: str = ""
-    region: str = ""
-    channel: str = ""
     danger: str = ""
+    places: dict[str, str] = {}
+    """Dimension → value, as far as the event states it."""
 
 
 class Case(msgspec.Struct, kw_only=True):
@@ -94,9 +103,8 @@ class Case(msgspec.Struct, kw_only=True):
     evidence: dict[str, Proof]
     messages: int
     topics: dict[str, int]
-    products: dict[str, int]
-    regions: dict[str, int] = {}
-    channels: dict[str, int] = {}
+    places: dict[str, dict[str, int]] = {}
+    """Dimension → value → events that state it."""
     upset: set[int] = set()
     """Customers who wrote something clearly negative."""
     arrivals: dict[int, int] = {}
@@ -189,10 +197,8 @@ class Case(msgspec.Struct, kw_only=True):
                         weight=telling,
                         ts=event.ts,
                         topic=event.topic,
-                        product=event.product or "",
-                        region=event.region or "",
-                        channel=event.channel or "",
                         danger=event.danger,
+                        places=stated(event),
                     ),
                 )
         self._make_room(key)
@@ -236,13 +242,11 @@ class Case(msgspec.Struct, kw_only=True):
         """Take one event that was not counted before."""
         self.messages += 1
         self.evidence[name] = proof
-        for counts, label in (
-            (self.topics, proof.topic),
-            (self.products, proof.product),
-            (self.regions, proof.region),
-            (self.channels, proof.channel),
-            (self.dangers, proof.danger),
-        ):
+        named = [(self.topics, proof.topic), (self.dangers, proof.danger)]
+        for dimension, value in proof.places.items():
+            if dimension in self.places or len(self.places) < MAX_NAMED:
+                named.append((self.places.setdefault(dimension, {}), value))
+        for counts, label in named:
             if label and (label in counts or len(counts) < MAX_NAMED):
                 counts[label] = counts.get(label, 0) + 1
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
-from qianshao.desk.case import Case
+from qianshao.desk.case import Case, stated
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
@@ -17,7 +17,7 @@ SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 LEAST_STATED = 4
 ELSEWHERE = 0.2
-"""Events of which so few are of a line, of at least so many that state one, are not of that line."""
+"""Events of which a smaller share is of a place, of at least so many that say where they are, lie elsewhere."""
 STILL_FED_MS = HOUR_MS
 """An incident without new evidence for longer explains nothing that begins then, open or not."""
 EXPLAINED = 0.2
@@ -58,26 +58,25 @@ class Said(NamedTuple):
     people: dict[int, int]
     """Customers, each with the time of an event."""
     topic: str | None
-    product: str | None
-    """What most of those that state one state."""
-    lines: dict[str, int]
-    """How many events state which business line."""
+    """What most of those that have one are about."""
+    places: dict[str, dict[str, int]]
+    """Dimension → value → events that state it."""
 
 
 def said_by(finding: Finding) -> Said:
     """Count what the events of a finding say; linear in its evidence."""
     topics: dict[str, int] = {}
-    products: dict[str, int] = {}
-    lines: dict[str, int] = {}
+    places: dict[str, dict[str, int]] = {}
     for event in finding.evidence:
-        for counts, value in ((topics, event.topic), (products, event.product), (lines, event.line)):
-            if value:
-                counts[value] = counts.get(value, 0) + 1
+        if event.topic:
+            topics[event.topic] = topics.get(event.topic, 0) + 1
+        for name, value in stated(event).items():
+            counts = places.setdefault(name, {})
+            counts[value] = counts.get(value, 0) + 1
     return Said(
         people={event.customer: event.ts for event in finding.evidence if event.customer},
         topic=_most(topics),
-        product=_most(products),
-        lines=lines,
+        places=places,
     )
 
 
@@ -106,24 +105,36 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     smaller = min(len(said.people), len(case.customers))
     if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
         return 2.0 + shared / smaller
-    if _elsewhere(said, case.dims):
+    if _elsewhere(said.places, case.dims) or _elsewhere(case.places, finding.dims):
         return release
-    if known is not None:
+    harmful = finding.series.measure == "danger"
+    if known is not None and (known.opens or case.status == "watching"):
         return 1.5
+    if case.status == "resolved" or harmful != any(key.startswith("danger:") for key in case.witnessed):
+        return release
     if release or (age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims)):
         return 1.3
-    if age <= SAME_CAUSE_MS and (_same_problem(finding, said, case) or _same_place(finding.dims, case.dims)):
+    young = finding.tick - case.created <= SAME_PRODUCT_MS
+    other = said.topic is not None and _most(case.topics) not in (None, said.topic)
+    if age <= SAME_CAUSE_MS and (
+        _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims))
+    ):
         return 1.2
-    if age <= SAME_PRODUCT_MS and _same_product(finding, said, case):
+    devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
+    if age <= SAME_PRODUCT_MS and devices != (finding.witness == "devices") and _same_product(finding, said, case):
         return 1.0
     return 0.0
 
 
-def _elsewhere(said: Said, dims: Mapping[str, str | list[str]]) -> bool:
-    """The events themselves are of another business line than a place: who states one is sure of it, and most do."""
-    number = sum(said.lines.values())
-    here = sum(said.lines.get(line, 0) for line in _values(dims.get("line", [])))
-    return "line" in dims and number >= LEAST_STATED and here < ELSEWHERE * number
+def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str | list[str]]) -> bool:
+    """Most events that say where they are lie outside a place, in one of its dimensions."""
+    for name, values in dims.items():
+        counts = places.get(name, {})
+        number = sum(counts.values())
+        if name != "channel" and number >= LEAST_STATED:
+            if sum(counts.get(value, 0) for value in _values(values)) < ELSEWHERE * number:
+                return True
+    return False
 
 
 def explains(parent: Case, child: Case) -> float:
@@ -227,7 +238,8 @@ def _same_product(finding: Finding, said: Said, case: Case) -> bool:
     """Most events of both that state a product state the same one, and neither is a release of several products."""
     if any(_own(dims) and "product" not in dims for dims in (finding.dims, case.dims)):
         return False
-    return said.product is not None and said.product == _most(case.products)
+    product = _most(said.places.get("product", {}))
+    return product is not None and product == _most(case.places.get("product", {}))
 
 
 def _same_problem(finding: Finding, said: Said, case: Case) -> bool:

@@ -273,6 +273,7 @@ class Desk:
             if window is not None and ends_at(window) >= case.planned_until:
                 case.maintenance, case.planned_until = window.name, ends_at(window)
             case.take(finding, planned=window is not None)
+            case = self._unite(case, tick, changes, pushes)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
             touched[case.incident] = touched.get(case.incident, False) or window is None
         # A flood of new cases in one tick makes room by forgetting its own. The broader ones are judged first: they may
@@ -293,10 +294,12 @@ class Desk:
         )
         if not matches:
             return self._new_case(finding, tick)
-        case = self._cases[matches[0][-1]]
-        for strength, _, _, other_id in matches[1:]:
-            other = self._cases[other_id]
-            if -strength >= 2.0 and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
+        return self._cases[matches[0][-1]]
+
+    def _unite(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
+        """Merge a case with every live one that turns out to be the same cause; return what is left of it."""
+        for other in sorted(self._cases.values(), key=lambda one: (one.created, one.incident)):
+            if other is not case and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
                 # What people were told of stays what they know; of two such, the older.
                 keep, drop = sorted((case, other), key=lambda one: (one.status not in _TOLD, one.created, one.incident))
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
@@ -322,7 +325,6 @@ class Desk:
             evidence={},
             messages=0,
             topics={},
-            products={},
         )
         self._make_room()
         self._cases[incident] = case

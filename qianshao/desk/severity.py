@@ -76,7 +76,7 @@ def level(grounds: Grounds) -> Severity:
 
 def grounds_of(case: Case) -> Grounds:
     """Weigh a case as it stands."""
-    places = ((case.products, 3), (case.channels, 3), (case.regions, 5))
+    places = [(case.places.get(name, {}), least) for name, least in (("product", 3), ("channel", 3), ("region", 5))]
     return weigh(
         danger=dangerous(case),
         silent=any(each.kind in ("silence", "drop") for each in case.witnessed.values()),
