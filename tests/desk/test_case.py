@@ -60,6 +60,8 @@ def test_a_long_incident_counts_every_message_once_though_it_lets_go_of_old_evid
         target.take(spoken(range(end - 500, end)))
     assert target.messages == target.topics["设备离线"] == target.products["门锁"] == 11_900
     assert len(target.customers) == 11_900
+    target.take(spoken(range(900, 1_000), value="账号登录"))
+    assert target.messages == 11_900
     assert len(target.evidence) <= 4 * MAX_EVIDENCE
 
 
@@ -92,6 +94,17 @@ def test_a_message_that_two_merged_cases_know_is_one_message() -> None:
     apart.take(spoken(range(100, 120)))
     one.absorb(apart)
     assert one.messages == 34
+
+
+def test_what_a_merged_case_let_go_of_is_not_counted_again() -> None:
+    one, other = case("a"), case("b")
+    one.take(spoken(range(11_000, 11_010)))
+    for end in range(500, 5_000, 100):
+        other.take(spoken(range(end - 500, end)))
+    one.absorb(other)
+    assert one.messages == 4_910
+    one.take(spoken(range(900, 1_000)))
+    assert one.messages == 4_910
 
 
 def test_a_merged_case_is_named_by_the_witness_that_knows_most_of_both() -> None:

@@ -165,6 +165,15 @@ def test_a_child_that_outgrows_its_parent_opens() -> None:
     assert changes[0].parent is None
 
 
+def test_an_explanation_holds_although_the_place_of_the_parent_moves() -> None:
+    target = desk()
+    inhibited(target)
+    narrower = later(outage(range(37), dims={**LINE, "region": "华东"}), 20)
+    target.advance([narrower], narrower.tick)
+    again = later(refunds(range(36, 56)), 30)
+    assert target.advance([again], again.tick)[0] == []
+
+
 def test_an_incident_that_people_were_told_of_is_not_taken_back() -> None:
     target = desk()
     target.advance([refunds(tick=NOON)], NOON)

@@ -102,7 +102,8 @@ def test_a_resolved_incident_is_not_reopened_by_planned_work() -> None:
 def test_a_danger_opens_through_any_planned_work() -> None:
     target = desk(work())
     held(target)
-    danger = at(INSIDE + MINUTE_MS, measure="danger", value="人身安全", danger="人身安全/触电")
+    danger = at(INSIDE + MINUTE_MS, measure="danger", value="人身安全", danger="人身安全/触电", opens=False, score=3.0)
+    assert explaining([work()], danger) is None
     assert told(target.advance([danger], danger.tick)[0]) == [("opened", "open", "danger_reported")]
 
 

@@ -132,10 +132,10 @@ def test_what_was_told_does_not_become_less_severe_until_it_is_over() -> None:
     advance(target, spoken(range(12), sentiment=0.1))
     later = NOON + 3 * HOUR_MS
     advance(target, spoken(range(12, 27), later, sentiment=-0.9))
-    calm = spoken(range(27, 29), later + 3 * HOUR_MS, sentiment=0.1)
-    assert advance(target, calm) == []
-    again = spoken(range(29, 45), later + 4 * HOUR_MS, sentiment=-0.9)
-    assert [change.severity for change in advance(target, again)] == ["P2"]
+    ticket = spoken(
+        range(27, 29), later + 3 * HOUR_MS, measure="ticket_type", value="故障", witness="tickets", sentiment=0.1
+    )
+    assert rises(advance(target, ticket)) == [("updated", "another_witness", "P2")]
     assert [change.change for change in target.advance([], later + 20 * HOUR_MS)[0]] == ["resolved"]
 
 
