@@ -14,12 +14,12 @@ from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
-from detectors.cells import Cell, Signature, signature
+from detectors.cells import MAX_OWN_DIMS, Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.keywords import keywords, quotes
-from detectors.localise import localise
+from detectors.localise import Cause, localise
 from detectors.measures import (
     ALONE_AT_LEAST,
     WITNESS,
@@ -72,9 +72,10 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": 1.0, "ticket_type": 1.5, "metric": 3.0}
-"""The budget is spent by severity, in −log10: agents' labels alone, calls that were only suspicious, and measurements
-are told on stronger evidence."""
+MARGIN = {"danger": 1.0, "metric": 3.0, "code": -1.2, "ticket_type": -1.0, "theme": -0.8}
+"""The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious, and
+measurements, are told on stronger evidence; codes, agents' labels and themes, of which chance makes fewer strange cells
+than the number of their series says, on weaker."""
 HARM_MARGIN = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
@@ -83,6 +84,10 @@ PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
+STANDS_OUT = 2.0
+"""By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
+VAGUE = ("line", "channel")
+"""Dimensions of a cell that say little of a cause: the same trouble is told in every channel."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "theme": 2.5}
 
 
@@ -369,7 +374,7 @@ class Bank:
             known.cell, known.observed, known.opens = cell, max(known.observed, top.observed), known.opens or opens
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
-        return self._finding(value, top, cell, tick, opens=opens, new=new, place=place)
+        return self._finding(value, top, cell, tick, opens=opens, new=new, place=place, strange=strange)
 
     def _one_product_and_model(self, strange: list[_Strange]) -> _Strange | None:
         """Return the strangest series of one product and model in which nobody was to be expected."""
@@ -388,7 +393,16 @@ class Bank:
         return bool((self.baseline.peak[rows] == 0).all())
 
     def _finding(
-        self, value: int, top: _Strange, cell: Cell, tick: int, *, opens: bool, new: bool, place: Mapping[str, str]
+        self,
+        value: int,
+        top: _Strange,
+        cell: Cell,
+        tick: int,
+        *,
+        opens: bool,
+        new: bool,
+        place: Mapping[str, str],
+        strange: Sequence[_Strange],
     ) -> Finding | None:
         """Show who stands behind a strange cell, and name the cause: `place`, where the decision rests on it."""
         table = self.table
@@ -397,17 +411,13 @@ class Bank:
         start = table.window_start(top.window)
         anchor = dict(cell)
         fixed = {key: anchor[key] for key in ("line",) if key in anchor} | dict(place)
-        events = [event for event in self.recent.since(value, start) if _agrees(event, fixed)]
-        own = sorted({key for event in events for key in event.dims})[:4]
-        cause = localise(
-            events,
-            self._expected_at(value, fixed, top),
-            []
-            if place
-            else ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own],
-            lambda base, key: self._long_run(value, fixed, base, key),
-            by_device=by_device,
-        )
+        cause = self._explain(value, top, start, fixed, [] if place else DIMENSIONS, by_device=by_device)
+        told = self._told_by_cell(anchor, cause.dims, top, strange)
+        if told and not place:
+            fixed |= told
+            rest = [name for name in DIMENSIONS if name not in fixed]
+            cause = self._explain(value, top, start, fixed, rest, by_device=by_device)
+            place = told
         carried = cause.carried[-MAX_EVIDENCE:]
         if not carried:
             return None
@@ -437,6 +447,40 @@ class Bank:
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not benign(carried) and not (by_device and only_warned(carried)),
         )
+
+    def _explain(
+        self, value: int, top: _Strange, start: int, fixed: Mapping[str, str], names: Sequence[str], *, by_device: bool
+    ) -> Cause:
+        """Localise the events of a measure value that agree with what is fixed, among some dimensions."""
+        events = [event for event in self.recent.since(value, start) if _agrees(event, fixed)]
+        own = sorted({key for event in events for key in event.dims})[:MAX_OWN_DIMS]
+        order = sorted(names, key=lambda name: name not in ("product", "line"))
+        return localise(
+            events,
+            self._expected_at(value, fixed, top),
+            [*order, *own] if names else [],
+            lambda base, key: self._long_run(value, fixed, base, key),
+            by_device=by_device,
+        )
+
+    def _told_by_cell(
+        self, anchor: Mapping[str, str], dims: Mapping[str, object], top: _Strange, strange: Sequence[_Strange]
+    ) -> dict[str, str]:
+        """Return what the strange cell says of its place beyond `dims`, if it stands out from what `dims` names.
+
+        Localisation weighs all events of a value; where most of them are ordinary, the cell that was scored against its
+        own history knows better.
+        """
+        beyond = {name: value for name, value in anchor.items() if name not in dims and name not in VAGUE}
+        if not beyond or any(dims.get(name, value) != value for name, value in anchor.items()):
+            return {}
+        named = set(dims.items()) if all(isinstance(value, str) for value in dims.values()) else set()
+        cells = self.table.cells
+        rival = max(
+            (each.score for each in strange if set(cells[int(self.table.row_cell[each.row])]) <= named),
+            default=self._thresholds()[1],
+        )
+        return beyond if top.score - rival >= STANDS_OUT else {}
 
     def _expected_at(self, value: int, fixed: Mapping[str, str], top: _Strange) -> float:
         """Expected customers of a measure value in the broad cell in which its evidence was gathered."""
