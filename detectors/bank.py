@@ -72,10 +72,12 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": 1.0, "metric": 3.0, "code": -1.2, "ticket_type": -1.0, "theme": -0.8}
+MARGIN = {"danger": 1.0, "metric": 3.0, "code": -0.7, "ticket_type": -1.0}
 """The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious, and
-measurements, are told on stronger evidence; codes, agents' labels and themes, of which chance makes fewer strange cells
-than the number of their series says, on weaker."""
+measurements, are told on stronger evidence; codes and agents' labels, of which chance makes fewer strange cells than
+the number of their series says, on weaker."""
+WEAK_THEME = -1.0
+"""A theme is made of the same words as other witnesses: weaker than this below the threshold, it only blurs them."""
 HARM_MARGIN = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
@@ -363,6 +365,8 @@ class Bank:
             margin = 0.0  # harm comes from a thing: strangers all over the place are chance
         opens = top.score >= opening + margin and may_open(measure, name)
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
+        if measure == "theme" and top.score < opening + WEAK_THEME:
+            return None
         alarms = self._alarms.setdefault(value, [])
         alarms[:] = [alarm for alarm in alarms if tick - alarm.tick < QUIET_MS]
         known = next((alarm for alarm in alarms if _compatible(alarm.cell, cell)), None)
@@ -421,7 +425,7 @@ class Bank:
         carried = cause.carried[-MAX_EVIDENCE:]
         if not carried:
             return None
-        if measure == "theme" and (benign(carried) or scattered(carried)):
+        if benign(carried) or (measure == "theme" and scattered(carried)):
             return None
         if measure == "metric" and not self.metrics.settled(carried, tick):
             return None  # what a model's devices ordinarily report is not known long enough
@@ -445,7 +449,7 @@ class Bank:
             dims={**cause.dims, **place},
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
-            opens=opens and not benign(carried) and not (by_device and only_warned(carried)),
+            opens=opens and not (by_device and only_warned(carried)),
         )
 
     def _explain(

@@ -15,7 +15,8 @@ BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 SAFETY_TOPIC = "安全隐患"
 BODILY = "人身安全"
 SUSPICIOUS = "资金安全/可疑来电"
-BENIGN_TYPES = frozenset(("咨询", "其他", "其它", "普通咨询", "表扬"))
+BENIGN_TYPES = ("咨询", "其他", "其它", "表扬")
+"""In the name of a ticket type: nothing failed, or nobody says what."""
 BENIGN_WORDS = (
     *("咨询", "询问", "查询", "售前", "表扬", "客户建议", "价保", "指导", "已解答", "已告知"),
     *("回电", "评价反馈", "已安抚", "已致歉"),
@@ -77,7 +78,7 @@ def may_open(measure: str, value: str) -> bool:
     if measure == "topic":
         return value not in BENIGN_TOPICS
     if measure == "ticket_type":
-        return value not in BENIGN_TYPES
+        return not any(word in value for word in BENIGN_TYPES)
     if measure == "theme":
         return not any(word in value for word in BENIGN_WORDS)
     return measure != "negative"

@@ -46,6 +46,11 @@ everything."""
 _MORE_THAN_EVERYBODY = 2.0
 _TOPICS = 64
 """Topics that are told apart; further ones count as none."""
+_UPSET = -0.5
+"""Sentiment below which words are clearly negative."""
+_AS_UPSET = 0.85
+"""A theme's customers are at least so much as often upset as everybody: else they ask for something, such as a new date,
+and nothing failed."""
 _ENOUGH_TOPICS = 8.0
 """Customers with a topic from which their topics say anything."""
 _SAME_THEME = 1.0
@@ -89,6 +94,7 @@ class _State(msgspec.Struct, array_like=True):
     opened: int
     texts: float
     documents: float
+    upset: float
     numbers: bytes
     places: bytes
     frequency: bytes
@@ -147,6 +153,9 @@ class Themes:
         self._squares = np.zeros(count)
         self._tickets = np.zeros(count)
         self._taught = np.zeros(count)
+        self._upset = np.zeros(count)
+        """Of those taught with: customers who had said something clearly negative."""
+        self._upset_documents = 0.0
         self._closeness = np.zeros(count)
         self._serials = np.zeros(count, np.int64)
         self._used = np.zeros(count, np.int64)
@@ -194,6 +203,8 @@ class Themes:
         spoken = self._waiting.remember(customer, observation.ts, columns, np.zeros(len(columns), np.float32))
         if spoken is not None and observation.topic:
             spoken.topic = observation.topic
+        if spoken is not None:
+            spoken.sentiment = min(spoken.sentiment, observation.sentiment)
         if spoken is not None and len(spoken.columns) > 1:
             columns = np.concatenate(spoken.columns)
         return self._guess(np.unique(columns))
@@ -205,11 +216,14 @@ class Themes:
             said = np.unique(np.concatenate(spoken.columns))
             self._background[said] += 1.0
             self._documents += 1.0
+            upset = spoken is not None and spoken.sentiment < _UPSET
+            self._upset_documents += upset
         phrasing = self._phrasing(observation)
         if phrasing >= 0:
             if said is not None:
                 self._words[phrasing, said] += 1.0
                 self._taught[phrasing] += 1.0
+                self._upset[phrasing] += upset
                 if spoken is not None and (topic := self._topic(spoken.topic)) >= 0:
                     self._about[phrasing, topic] += 1.0
             written = self._written[phrasing]
@@ -297,7 +311,7 @@ class Themes:
             self._versions[eldest] = self._versions[slot]
         self._versions[slot] = 0
         self._names[slot] = self._examples[slot] = self._written[slot] = ""
-        for counts in (self._squares, self._tickets, self._taught, self._closeness):
+        for counts in (self._squares, self._tickets, self._taught, self._upset, self._closeness):
             counts[slot] = 0.0
         self._centroids[:, slot] = 0.0
         self._words[slot] = 0.0
@@ -315,10 +329,11 @@ class Themes:
             self._day = day
 
     def _release(self) -> None:
-        for counts in (self._words, self._tickets, self._taught, self._about):
+        for counts in (self._words, self._tickets, self._taught, self._upset, self._about):
             counts *= _DAILY_FADING
         if self._documents >= _MEMORY_DOCUMENTS:
             self._documents, self._background = self._documents / 2, self._background / 2
+            self._upset_documents /= 2
         self._group()
         self._serve()
 
@@ -339,7 +354,7 @@ class Themes:
         grown = dict.fromkeys(leaders, 0.0)
         for leader in leaders:
             counts = self._words[:count][self._leaders[:count] == leader].sum(axis=0, dtype=np.float64)
-            if not self._tells(counts, taught[leader], self._about[:count][self._leaders[:count] == leader]):
+            if not self._tells(counts, taught[leader], np.flatnonzero(self._leaders[:count] == leader)):
                 continue
             profile = self._profile(counts, taught[leader])
             alike = [float((profile * other).sum()) for other in profiles]
@@ -388,7 +403,7 @@ class Themes:
             self._weights[said, column] = self._weight(counts, taught)[said] - unsaid
             if not self._names[leader]:
                 self._names[leader] = self._examples[leader]
-            if self._tells(counts, taught, self._about[members]):
+            if self._tells(counts, taught, members):
                 version = int(self._versions[leader])
                 name = f"{self._names[leader]}·{version}" if version else self._names[leader]
                 self._titles[column] = name
@@ -396,9 +411,13 @@ class Themes:
                     self._written[member] = name
         self._priors = np.log((tickets + 0.5) / (self._tickets.sum() + 1.0))
 
-    def _tells(self, counts: NDArray[np.float64], taught: float, about: NDArray[np.float32]) -> bool:
-        """Whether what a theme's customers say speaks for it, each judged by what the others said, and is one thing."""
-        topics, everybody = about.sum(axis=0, dtype=np.float64), self._about.sum(axis=0, dtype=np.float64)
+    def _tells(self, counts: NDArray[np.float64], taught: float, members: NDArray[np.intp]) -> bool:
+        """Whether what a theme's customers say speaks for it, each judged by what the others said, and is one failure."""
+        usual_upset = self._upset_documents / max(self._documents, 1.0)
+        if float(self._upset[members].sum()) < _AS_UPSET * usual_upset * float(self._taught[members].sum()):
+            return False
+        topics = self._about[members].sum(axis=0, dtype=np.float64)
+        everybody = self._about.sum(axis=0, dtype=np.float64)
         if topics.sum() >= _ENOUGH_TOPICS:
             share, usual = topics / topics.sum(), everybody / everybody.sum()
             if not ((share >= _ONE_TOPIC) & (share >= _MORE_THAN_EVERYBODY * usual)).any():
@@ -419,6 +438,7 @@ class Themes:
             opened=self._opened,
             texts=self._texts,
             documents=self._documents,
+            upset=self._upset_documents,
             numbers=np.stack(self._numbers()).tobytes(),
             places=np.stack(self._places()).tobytes(),
             frequency=self._frequency.tobytes(),
@@ -441,7 +461,7 @@ class Themes:
         return msgspec.msgpack.encode(state)
 
     def _numbers(self) -> tuple[NDArray[np.float64], ...]:
-        return (self._squares, self._tickets, self._taught, self._closeness)
+        return (self._squares, self._tickets, self._taught, self._upset, self._closeness)
 
     def _places(self) -> tuple[NDArray[np.int64], ...]:
         return (self._serials, self._used, self._leaders, self._versions)
@@ -469,7 +489,7 @@ class Themes:
     def _take_over(self, state: _State) -> None:
         count = self.limits.max_phrasings
         self._day, self._opened = state.day, state.opened
-        self._texts, self._documents = state.texts, state.documents
+        self._texts, self._documents, self._upset_documents = state.texts, state.documents, state.upset
         for mine, theirs in zip(self._numbers(), np.frombuffer(state.numbers).reshape(-1, count), strict=True):
             mine[:] = theirs
         for at, place in zip(self._places(), np.frombuffer(state.places, np.int64).reshape(-1, count), strict=True):

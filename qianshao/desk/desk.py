@@ -34,7 +34,7 @@ REOPEN_MS = 24 * HOUR_MS
 GROWTH = 1.5
 MAX_CASES = 2_000
 """Cases kept; beyond it the longest quiet one that nobody was told of is forgotten."""
-TWO_WITNESSES = 9.0
+TWO_WITNESSES = 8.7
 """Scores of two independent witnesses add up, as their probabilities multiply."""
 
 SAME_EVIDENCE = 1.5

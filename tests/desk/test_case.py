@@ -29,7 +29,7 @@ def case(incident: str = "a") -> Case:
         evidence={},
         messages=0,
         topics={},
-        products={},
+        
     )
 
 
@@ -58,7 +58,7 @@ def test_a_long_incident_counts_every_message_once_though_it_lets_go_of_old_evid
     target = case()
     for end in range(500, 12_000, 100):
         target.take(spoken(range(end - 500, end)))
-    assert target.messages == target.topics["设备离线"] == target.products["门锁"] == 11_900
+    assert target.messages == target.topics["设备离线"] == target.places["product"]["门锁"] == 11_900
     assert len(target.customers) == 11_900
     target.take(spoken(range(900, 1_000), value="账号登录"))
     assert target.messages == 11_900
@@ -81,7 +81,7 @@ def test_a_merged_case_brings_its_topics_and_products_along() -> None:
     other.take(spoken(range(5, 40), topic="账号登录", product="摄像头"))
     one.absorb(other)
     assert one.topics == {"设备离线": 10, "账号登录": 30}
-    assert one.products == {"门锁": 10, "摄像头": 30}
+    assert one.places["product"] == {"门锁": 10, "摄像头": 30}
 
 
 def test_a_message_that_two_merged_cases_know_is_one_message() -> None:
@@ -140,5 +140,5 @@ def test_names_and_measure_values_are_bounded_and_the_strongest_stay(monkeypatch
         word = spoken(range(number, number + 1), topic=f"t{number}", product=f"p{number}")
         target.take(msgspec.structs.replace(word, opens=number == 2, score=5.0 + number / 10, tick=NOON + MINUTE_MS))
     assert list(target.topics) == ["t0", "t1", "t2"]
-    assert list(target.products) == ["p0", "p1", "p2"]
+    assert list(target.places["product"]) == ["p0", "p1", "p2"]
     assert sorted(target.witnessed) == ["topic:t17", "topic:t18", "topic:t19", "topic:t2"]
