@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.admission import Admission
 from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
@@ -46,7 +47,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 3
+VERSION = 4
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -115,6 +116,7 @@ class Bank:
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
+        self.admission = Admission()
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -172,6 +174,7 @@ class Bank:
                 self.shares.forget()
                 self.recent.forget(end)
                 self.repeats.forget(end)
+                self.admission.forget(end)
                 if (table.bin + 1) % 288 == 0:
                     self._thin_vocabulary()
             table.roll()
@@ -187,7 +190,8 @@ class Bank:
                 deviating = self.metrics.update(observation)
                 if deviating:
                     measures.append(("metric", deviating))
-            self._tally(observation, observation.device or who, "devices", measures, tick, touched)
+            for each, counted in self.admission.admit(measures, observation, self.table.knows):
+                self._tally(each, each.device or each.customer, "devices", counted, tick, touched)
             return
         if kind == "rating" or (kind != "ticket" and observation.role not in (None, "customer")):
             return
@@ -465,6 +469,7 @@ class Bank:
                 "recent": self.recent.snapshot(),
                 "repeats": self.repeats.snapshot(),
                 "metrics": self.metrics.snapshot(),
+                "admission": self.admission.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -503,6 +508,7 @@ class Bank:
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])
         self.metrics.restore(state["metrics"])
+        self.admission.restore(state["admission"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]
