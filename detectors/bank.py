@@ -35,6 +35,7 @@ from detectors.measures import (
 from detectors.rare import expectation_without
 from detectors.recent import RecentEvents
 from detectors.repeats import RepeatContacts
+from detectors.rollouts import Rollouts
 from detectors.shares import LongRunShares
 from detectors.silence import SilenceWatch
 from detectors.tail import upper_score
@@ -117,6 +118,7 @@ class Bank:
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
         self.admission = Admission()
+        self.rollouts = Rollouts()
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -175,6 +177,7 @@ class Bank:
                 self.recent.forget(end)
                 self.repeats.forget(end)
                 self.admission.forget(end)
+                self.rollouts.forget(end)
                 if (table.bin + 1) % 288 == 0:
                     self._thin_vocabulary()
             table.roll()
@@ -184,6 +187,7 @@ class Bank:
     def _count(self, observation: Observation, tick: int, touched: set[int]) -> None:
         kind = observation.kind
         who = observation.customer
+        self.rollouts.see(observation)
         if kind == "device":
             measures = device_measures(observation)
             if observation.metrics and not (self.root and observation.line):  # a line's own shard judges them
@@ -434,6 +438,7 @@ class Bank:
             witness=WITNESS.get(measure, "contacts"),
             evidence=tuple(carried),
             dims={**cause.dims, **place},
+            suspect=self.rollouts.suspect({**cause.dims, **place}, carried, tick),
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not benign(carried) and not (by_device and only_warned(carried)),
@@ -470,6 +475,7 @@ class Bank:
                 "repeats": self.repeats.snapshot(),
                 "metrics": self.metrics.snapshot(),
                 "admission": self.admission.snapshot(),
+                "rollouts": self.rollouts.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -509,6 +515,7 @@ class Bank:
         self.repeats.restore(state["repeats"])
         self.metrics.restore(state["metrics"])
         self.admission.restore(state["admission"])
+        self.rollouts.restore(state["rollouts"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

@@ -43,6 +43,18 @@ class Signal(msgspec.Struct, kw_only=True):
     score: float
 
 
+class SuspectRollout(msgspec.Struct, kw_only=True):
+    """A version that was just being brought out where the incident lies: a reason to ask, no proof."""
+
+    dimension: str
+    value: str
+    since: str
+    share: float
+    """Of all devices and customers of `among`, 0–1."""
+    among: str
+    """The model, or the product; '' = everybody who states this dimension."""
+
+
 class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     """One change of one incident: a line of `incidents.jsonl`, a row of the incidents table, a message of the topic."""
 
@@ -67,5 +79,7 @@ class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     evidence: list[str]
     confidence: float
     parent: str | None = None
+    suspect: SuspectRollout | msgspec.UnsetType = msgspec.UNSET
+    """What was in roll-out there; absent where nothing was."""
     by: str | msgspec.UnsetType = msgspec.UNSET
     """The person who decided this change; absent where none did."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from qianshao.finding import Finding
+from qianshao.finding import Finding, Suspect
 from qianshao.incident import Severity, Status
 
 Dims = dict[str, str | list[str]]
@@ -79,6 +79,8 @@ class Case(msgspec.Struct, kw_only=True):
     """What a person says: whether it was a real one."""
     parent: str | None = None
     by_device: bool = False
+    suspect: Suspect | None = None
+    """What was in roll-out there, as the newest finding that knows of it says."""
 
     def take(self, finding: Finding) -> None:
         """Add a finding to what is known; cost linear in its evidence."""
@@ -100,6 +102,7 @@ class Case(msgspec.Struct, kw_only=True):
             quotes=finding.quotes,
         )
         self.last_evidence = finding.tick
+        self.suspect = finding.suspect or self.suspect
         for event in finding.evidence:
             proof = self.evidence.get(event.id)
             telling = 1 + bool(event.terms) + 2 * bool(event.danger) + bool(event.code)
@@ -134,6 +137,7 @@ class Case(msgspec.Struct, kw_only=True):
         self.devices |= other.devices
         self.messages = max(self.messages, len(self.evidence))
         self.first_seen = min(self.first_seen, other.first_seen)
+        self.suspect = self.suspect or other.suspect
         for danger, number in other.dangers.items():
             self.dangers[danger] = self.dangers.get(danger, 0) + number
 

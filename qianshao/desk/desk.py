@@ -19,7 +19,7 @@ from qianshao.desk.severity import confidence_of, dangerous, severity_of
 from qianshao.desk.wording import about_of, title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
-from qianshao.incident import Change, IncidentChange, Signal
+from qianshao.incident import Change, IncidentChange, Signal, SuspectRollout
 from qianshao.push import Push
 
 VERSION = 2
@@ -389,8 +389,21 @@ class Desk:
                 evidence=case.evidence_ids()[:MAX_EVIDENCE],
                 confidence=confidence_of(case),
                 parent=case.parent,
+                suspect=self._suspect(case),
                 by=by or msgspec.UNSET,
             )
+        )
+
+    def _suspect(self, case: Case) -> SuspectRollout | msgspec.UnsetType:
+        found = case.suspect
+        if found is None:
+            return msgspec.UNSET
+        return SuspectRollout(
+            dimension=found.dimension,
+            value=found.value,
+            since=to_rfc3339(found.since, self._zone),
+            share=found.share,
+            among=found.among,
         )
 
     def snapshot(self) -> bytes:
