@@ -113,7 +113,7 @@ class Bank:
         self.shares = LongRunShares(self.table, self.baseline)
         self._zone = zone
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
-        self.silence = SilenceWatch(self.table, self.baseline)
+        self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
@@ -169,8 +169,8 @@ class Bank:
             end = (table.bin + 1) * FINE_MS
             rollups.extend(self.board.close_bin(learning=end - self.started_ms <= DAY_MS))
             rollups.extend(self.repeats.close_bin(end - FINE_MS))
-            if self.root and end - self.started_ms >= DAY_MS // 2:
-                findings.extend(self.silence.update(end, self._thresholds()[0]))
+            if self.root:
+                findings.extend(self.silence.close_bin(table.bin, speaks=end - self.started_ms >= DAY_MS // 2))
             if (table.bin + 1) % 12 == 0:
                 self.baseline.learn()
                 self.shares.forget()
@@ -188,6 +188,8 @@ class Bank:
         kind = observation.kind
         who = observation.customer
         self.rollouts.see(observation)
+        if self.root:
+            self.silence.see(observation, self.table.bin)
         if kind == "device":
             measures = device_measures(observation)
             if observation.metrics and not (self.root and observation.line):  # a line's own shard judges them
@@ -509,7 +511,6 @@ class Bank:
         self.shares = LongRunShares(self.table, self.baseline)
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, self._zone))
         self.board.restore(state["board"])
-        self.silence = SilenceWatch(self.table, self.baseline)
         self.silence.restore(state["silence"])
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])

@@ -54,3 +54,5 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
     """What was in roll-out there; None = nothing."""
     opens: bool = False
     """Strong enough to open an incident alone; False = a weak witness."""
+    over: bool = False
+    """What this series said before has ended: it is back to what is expected of it."""

@@ -46,7 +46,9 @@ _NARROWER: dict[str, Any] = {
 }
 """What `flows.decode` asks for beyond the types of `RawEvent`; null counts as absent."""
 
-_TIMES = frozenset(("at", "opened_at", "first_seen", "since", "window_start", "window_end", "not_before", "valid_until"))
+_TIMES = frozenset(
+    ("at", "opened_at", "first_seen", "since", "window_start", "window_end", "not_before", "valid_until")
+)
 _TOPICS = Kafka()
 _EVENT_TOPICS = dict(zip(FIELDS_BY_KIND, _TOPICS.events, strict=True))
 _OUTPUTS: tuple[tuple[str, type[msgspec.Struct], str, str], ...] = (

@@ -79,6 +79,8 @@ class Case(msgspec.Struct, kw_only=True):
     """What a person says: whether it was a real one."""
     parent: str | None = None
     by_device: bool = False
+    returned: list[str] = []
+    """Silences among the witnesses that are over."""
     suspect: Suspect | None = None
     """What was in roll-out there, as the newest finding that knows of it says."""
 
@@ -86,6 +88,7 @@ class Case(msgspec.Struct, kw_only=True):
         """Add a finding to what is known; cost linear in its evidence."""
         key = f"{finding.series.measure}:{finding.series.value}"
         before = self.witnessed.get(key)
+        self.returned = [each for each in self.returned if each != key]
         self.witnessed[key] = Witnessed(
             witness=finding.witness,
             kind=finding.kind,

@@ -58,7 +58,8 @@ def belongs(finding: Finding, case: Case) -> float:
         return 0.0
     key = f"{finding.series.measure}:{finding.series.value}"
     if finding.kind in ("silence", "drop"):
-        return 1.5 if key in case.witnessed else 0.0
+        silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
+        return 1.5 if silent and finding.dims == case.dims else 0.0
     people = {event.customer for event in finding.evidence if event.customer}
     shared = len(people & case.customers)
     smaller = min(len(people), len(case.customers))

@@ -212,6 +212,9 @@ class Desk:
         """Give every finding of one tick to its case, then decide once per case."""
         touched: dict[str, None] = {}
         for finding in findings:
+            if finding.over:
+                self._end(finding, tick, changes, pushes)
+                continue
             case = self._case_for(finding, tick, changes, pushes)
             case.take(finding)
             case.by_device = all(each.witness == "devices" for each in case.witnessed.values())
@@ -220,6 +223,21 @@ class Desk:
             judged = self._cases.get(incident)  # a flood of new cases in one tick makes room by forgetting its own
             if judged is not None and judged.status != "merged":
                 self._review(judged, tick, changes, pushes)
+
+    def _end(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
+        """End the case of a silence that is over, once no other silence is left in it."""
+        key = f"{finding.series.measure}:{finding.series.value}"
+        for case in self._cases.values():
+            if case.status not in _LIVE or case.dims != finding.dims or key not in case.witnessed:
+                continue
+            case.returned.append(key)
+            if any(each not in case.returned for each in case.witnessed):
+                continue
+            if case.status == "watching":
+                self._dismiss(case, "came_back", tick, changes, pushes)
+            else:
+                case.status = "resolved"
+                self._record(case, "resolved", "came_back", tick, changes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         matches = sorted(

@@ -92,7 +92,7 @@ def test_a_card_says_why_it_was_opened_and_what_changed_last(make_change: MakeCh
     assert build_card([opened]).latest == ""
 
 
-def test_a_version_in_roll_out_is_told_with_its_start_and_reach(make_change: MakeChange, opened: IncidentChange) -> None:
+def test_a_version_in_roll_out_is_told_with_start_and_reach(make_change: MakeChange, opened: IncidentChange) -> None:
     pushed = SuspectRollout(
         dimension="firmware", value="2.2.0", since="2026-03-02T10:20:00.000+08:00", share=0.12, among="L2"
     )

@@ -29,7 +29,10 @@ def test_without_a_roll_out_the_record_has_no_suspect() -> None:
 
 
 def test_a_merged_case_keeps_what_either_knew() -> None:
-    one, other = finding(customers=range(9)), finding(customers=range(20, 29), value="物流配送", dims={"region": "华东"})
+    one, other = (
+        finding(customers=range(9)),
+        finding(customers=range(20, 29), value="物流配送", dims={"region": "华东"}),
+    )
     joined = finding(customers=range(29), tick=NOON + MINUTE_MS)
     at_work = desk()
     at_work.advance([one, msgspec.structs.replace(other, suspect=PUSHED)], NOON)
