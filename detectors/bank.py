@@ -22,6 +22,7 @@ from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.measures import (
     ALONE_AT_LEAST,
+    KIND,
     WITNESS,
     benign,
     bodily,
@@ -32,9 +33,10 @@ from detectors.measures import (
     scattered,
     voice_measures,
 )
+from detectors.mood import SHIFT_LIFT, shifted
 from detectors.rare import expectation_without
 from detectors.recent import RecentEvents
-from detectors.repeats import RepeatContacts
+from detectors.repeats import SETTLED_MS, RepeatContacts
 from detectors.rollouts import Rollouts
 from detectors.shares import LongRunShares
 from detectors.silence import SilenceWatch
@@ -73,9 +75,9 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": 1.0, "ticket_type": 1.5, "metric": 3.0}
+MARGIN = {"danger": 1.0, "ticket_type": 1.5, "metric": 3.0, "negative": 3.0, "returned": 3.0}
 """The budget is spent by severity, in −log10: agents' labels alone, calls that were only suspicious, and measurements
-are told on stronger evidence."""
+are told on stronger evidence, and so are mood and returns, which say that something is wrong and not what."""
 HARM_MARGIN = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
@@ -84,7 +86,7 @@ PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
-MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "theme": 2.5}
+MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
 
 
 class Bank:
@@ -204,8 +206,10 @@ class Bank:
         if kind == "ticket":
             measures = [("ticket_type", observation.type)] if observation.type else []
             self._tally(observation, who, "tickets", measures, tick, touched)
-        self._tally(observation, who, "contacts", voice_measures(observation), tick, touched)
-        self.repeats.see(observation)
+        measures = voice_measures(observation)
+        if self.repeats.see(observation):
+            measures.append(("returned", observation.topic))
+        self._tally(observation, who, "contacts", measures, tick, touched)
         if observation.tokens:
             self._learn_words(observation)
 
@@ -343,6 +347,9 @@ class Bank:
         cell = table.cells[int(table.row_cell[top.row])]
         if measure == "theme" and tick - self._learnt[value] < LEARNING_MS:
             return None  # a theme that has just been learnt rises from nothing
+        if measure == "returned" and tick - self.started_ms < SETTLED_MS:
+            return None
+        shift = shifted(table, self.board.volumes, measure, top.row, top.window)
         new = measure in ("code", "template") and self._never_seen(value)
         minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
         if new and tick - self.started_ms < DAY_MS:
@@ -354,14 +361,14 @@ class Bank:
                 top, minimum = pair, PAIR
                 cell = table.cells[int(table.row_cell[top.row])]
                 place = {each: value for each, value in cell if each in ("product", "model")}
-        lift = MINIMUM_LIFT.get(measure, 2.0)
+        lift = SHIFT_LIFT if shift else MINIMUM_LIFT.get(measure, 2.0)
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
         margin = _margin(measure, name)
         if margin < 0.0 and not {"line", "product"} & dict(cell).keys():
             margin = 0.0  # harm comes from a thing: strangers all over the place are chance
-        opens = top.score >= opening + margin and may_open(measure, name)
+        opens = top.score >= opening + margin and (shift or may_open(measure, name))
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and not opens:
             return None  # it is made of the same words as other witnesses: weak, it only blurs them
@@ -376,7 +383,8 @@ class Bank:
             known.cell, known.observed, known.opens = cell, max(known.observed, top.observed), known.opens or opens
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
-        return self._finding(value, top, cell, tick, opens=opens, new=new, place=place)
+        kind = "new" if new else "shift" if shift else KIND.get(measure, "rise")
+        return self._finding(value, top, cell, tick, opens=opens, kind=kind, place=place)
 
     def _one_product_and_model(self, strange: list[_Strange]) -> _Strange | None:
         """Return the strangest series of one product and model in which nobody was to be expected."""
@@ -395,7 +403,15 @@ class Bank:
         return bool((self.baseline.peak[rows] == 0).all())
 
     def _finding(
-        self, value: int, top: _Strange, cell: Cell, tick: int, *, opens: bool, new: bool, place: Mapping[str, str]
+        self,
+        value: int,
+        top: _Strange,
+        cell: Cell,
+        tick: int,
+        *,
+        opens: bool,
+        kind: SignalKind,
+        place: Mapping[str, str],
     ) -> Finding | None:
         """Show who stands behind a strange cell, and name the cause: `place`, where the decision rests on it."""
         table = self.table
@@ -427,7 +443,6 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
-        kind: SignalKind = "new" if new else "device" if by_device else "rise"
         return Finding(
             series=Series(measure, name, cell),
             kind=kind,

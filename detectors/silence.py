@@ -33,7 +33,7 @@ LOOKS = 100.0
 """Quiet stretches of a source in a day, about."""
 BUDGET_SHARE = 0.1
 """Part of the budget of false alarms that all silences together may spend."""
-WATCHED = {12: 1.8}
+WATCHED = {12: 1.6}
 WATCHED_ELSE = 3.0
 """Score from which a silence is watched, nobody is told: of an hour when five were expected and none came; of other
 windows, of which there are more in a day and longer ones, when about eight were."""
@@ -48,8 +48,8 @@ _STEADY = 5.0
 
 _BINS = 12
 _RING = 36
-_CHANNEL_WINDOWS = (2, 6, 12, 24, 36)
-_OTHER_WINDOWS = (12, 24, 36)
+_CHANNEL_WINDOWS = (2, 6, 12, 18, 24, 36)
+_OTHER_WINDOWS = (12, 18, 24, 36)
 """In bins of five minutes. A gateway that holds a line back for forty minutes is no silence: of a line or a kind, an
 hour must be quite empty."""
 _MIX = 0x9E3779B97F4A7C15

@@ -26,6 +26,7 @@ MEASURE_NAMES: dict[str, str] = {
     "ratings": "满意度评分",
     "channel": "渠道",
     "repeat": "重复来访",
+    "returned": "再次来访",
 }
 
 DIMENSION_NAMES: dict[str, str] = {

@@ -212,7 +212,7 @@ def test_a_channel_that_falls_silent_is_found() -> None:
         events.append(event)
     found = [finding for finding in run(events, target=root) if finding.kind in ("silence", "drop")]
     assert [finding.dims for finding in found] == [{"channel": "wechat"}] * len(found)
-    assert [finding.tick < START + 35 * HOUR_MS for finding in found if finding.opens][0]
+    assert next(finding.tick for finding in found if finding.opens) < START + 35 * HOUR_MS
 
 
 def test_unlimited_new_codes_stay_within_the_configured_series() -> None:

@@ -88,7 +88,7 @@ def silent_from(source: str, start: int, end: int) -> Alive:
     return lambda ts, each: not (each.endswith(source) or each.startswith(source)) or not start <= ts < end
 
 
-@pytest.mark.parametrize("per_hour", [5.5, 10.0, 20.0])
+@pytest.mark.parametrize("per_hour", [3.4, 6.0, 20.0])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_channel_of_five_an_hour_is_found_within_the_hour(per_hour: float, seed: int) -> None:
     events = centre(5, seed=seed, small=per_hour, alive=silent_from("wechat", NOON, NOON + 4 * HOUR_MS))
