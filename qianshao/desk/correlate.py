@@ -59,7 +59,8 @@ def belongs(finding: Finding, case: Case) -> float:
     key = f"{finding.series.measure}:{finding.series.value}"
     if finding.kind in ("silence", "drop"):
         silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
-        return 1.5 if silent and finding.dims == case.dims else 0.0
+        live = finding.opens or case.status != "resolved"  # what is only watched reopens nothing
+        return 1.5 if silent and live and finding.dims == case.dims else 0.0
     people = {event.customer for event in finding.evidence if event.customer}
     shared = len(people & case.customers)
     smaller = min(len(people), len(case.customers))

@@ -55,6 +55,13 @@ def test_a_watched_silence_that_is_over_is_dismissed() -> None:
     assert steps(changes) == [("watched", "weak_witness"), ("dismissed", "came_back")]
 
 
+def test_a_silence_that_is_only_watched_reopens_nothing() -> None:
+    over = silence(tick=NOON + HOUR_MS, over=True)
+    later = silence(tick=NOON + 3 * HOUR_MS, opens=False)
+    changes, _, _ = desk().advance([silence(), over, later], later.tick)
+    assert [change.change for change in changes] == ["opened", "resolved", "watched"]
+
+
 def test_an_end_without_a_silence_changes_nothing() -> None:
     changes, _, _ = desk().advance([finding(customers=range(9)), silence(over=True)], NOON)
     assert steps(changes) == [("opened", "overwhelming_rise")]
