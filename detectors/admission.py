@@ -1,4 +1,4 @@
-"""Which codes and messages of devices become series: those that a second device has written."""
+"""Which codes and messages of devices become series, so that no device takes the places of all others."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ MOST = {"code": 2_500, "template": 1_500}
 """Values that may become series: what devices write cannot take the places of tickets, topics and themes."""
 
 
+ALONE = 10
+"""Codes that one device may bring up by itself; its further ones wait for a second device."""
+
+
 class Admission:
-    """Lets a code or a template count once two devices have written it within a day, and the first of them with it.
+    """Lets a template count once two devices have written it within a day, and the first of them with it.
 
     A hostile or broken device that writes ever new messages therefore never makes a series: its messages wait, push
-    each other out, and wear nobody else's places. Templates that differ in a name are one (`TemplateFamilies`); those
+    each other out, and wear nobody else's places. A code counts at once, so that what is expected of a rare one is
+    learnt from its first device on; of a device that has brought up ten, further ones wait as well. Templates that differ in a name are one (`TemplateFamilies`); those
     that waited until it was known count with it.
 
     When it fails: two hostile devices together use up the places of one measure, and codes first seen later are not
@@ -33,6 +38,8 @@ class Admission:
         self._families = TemplateFamilies()
         self._waiting: dict[Measured, Observation] = {}
         self._admitted: dict[str, int] = dict.fromkeys(MOST, 0)
+        self._brought: dict[int, int] = {}
+        """Device → codes that it was the first to write; no more devices than codes."""
 
     def admit(
         self, measures: Sequence[Measured], observation: Observation, known: Callable[[Measured], bool]
@@ -57,6 +64,13 @@ class Admission:
                 measured = (measure, family)
             if measure not in MOST or known(measured):
                 counted.append(measured)
+                continue
+            brought = self._brought.get(_who(observation), 0)
+            if measure == "code" and brought < ALONE and measured not in self._waiting:
+                if self._admitted[measure] < MOST[measure]:
+                    self._brought[_who(observation)] = brought + 1
+                    self._admitted[measure] += 1
+                    counted.append(measured)
                 continue
             if not waited:
                 first = self._waiting.get(measured)
@@ -101,6 +115,7 @@ class Admission:
             "families": self._families.snapshot(),
             "waiting": [(measured, msgspec.to_builtins(first)) for measured, first in self._waiting.items()],
             "admitted": list(self._admitted.items()),
+            "brought": list(self._brought.items()),
         }
 
     def restore(self, state: Any) -> None:
@@ -110,6 +125,7 @@ class Admission:
             (measure, value): msgspec.convert(first, Observation) for (measure, value), first in state["waiting"]
         }
         self._admitted = dict(state["admitted"])
+        self._brought = dict(state["brought"])
 
 
 def _who(observation: Observation) -> int:

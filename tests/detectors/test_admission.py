@@ -1,4 +1,4 @@
-"""What devices write becomes a series at the second device, and a flood of it wears nobody else's places."""
+"""What devices write becomes a series, and a flood of it wears nobody else's places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from detectors.admission import Admission
+from detectors.admission import ALONE, Admission
 from detectors.bank import MAX_VALUES, Bank
 from detectors.counts import Measured
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
@@ -40,13 +40,23 @@ def admitted(admission: Admission, event: Observation, known: set[Measured]) -> 
     return [(each.device, counted) for each, counted in found]
 
 
-def test_a_code_counts_from_the_second_device_on_and_the_first_with_it() -> None:
+def test_a_template_counts_from_the_second_device_on_and_the_first_with_it() -> None:
     admission, known = Admission(), set[Measured]()
-    code = [("code", "E9")]
-    assert admitted(admission, wrote(START, 1, code="E9"), known) == [(1, [])]
-    assert admitted(admission, wrote(START + 1, 1, code="E9"), known) == [(1, [])]
-    assert admitted(admission, wrote(START + 2, 2, code="E9"), known) == [(1, code), (2, code)]
-    assert admitted(admission, wrote(START + 3, 3, code="E9"), known) == [(3, code)]
+    template = [("template", "bolt stalled")]
+    assert admitted(admission, wrote(START, 1, "bolt stalled"), known) == [(1, [])]
+    assert admitted(admission, wrote(START + 1, 1, "bolt stalled"), known) == [(1, [])]
+    assert admitted(admission, wrote(START + 2, 2, "bolt stalled"), known) == [(1, template), (2, template)]
+    assert admitted(admission, wrote(START + 3, 3, "bolt stalled"), known) == [(3, template)]
+
+
+def test_a_code_counts_at_once_but_not_the_eleventh_that_one_device_brings_up() -> None:
+    admission, known = Admission(), set[Measured]()
+    for number in range(ALONE):
+        code = [("code", f"E{number}")]
+        assert admitted(admission, wrote(START, 1, code=f"E{number}"), known) == [(1, code)]
+    assert admitted(admission, wrote(START, 1, code="E99"), known) == [(1, [])]
+    code = [("code", "E99")]
+    assert admitted(admission, wrote(START + 1, 2, code="E99"), known) == [(1, code), (2, code)]
 
 
 def test_the_devices_of_a_family_count_when_it_is_recognised() -> None:
@@ -59,9 +69,9 @@ def test_the_devices_of_a_family_count_when_it_is_recognised() -> None:
 
 def test_what_one_device_wrote_is_forgotten_after_a_day() -> None:
     admission, known = Admission(), set[Measured]()
-    admitted(admission, wrote(START, 1, code="E9"), known)
+    admitted(admission, wrote(START, 1, "bolt stalled"), known)
     admission.forget(START + DAY_MS + 1)
-    assert admitted(admission, wrote(START + DAY_MS + 2, 2, code="E9"), known) == [(2, [])]
+    assert admitted(admission, wrote(START + DAY_MS + 2, 2, "bolt stalled"), known) == [(2, [])]
 
 
 def test_what_waits_is_bounded_and_each_measure_has_its_own_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +100,12 @@ def test_a_restored_state_goes_on_as_if_uninterrupted() -> None:
     assert restored.snapshot() == whole.snapshot()
 
 
-def test_a_device_that_logs_ever_new_messages_does_not_starve_the_code_of_a_batch() -> None:
-    flood = [wrote(START + n * SECOND_MS, 5, f"x{n}k q{n}w z{n}v") for n in range(MAX_VALUES + 500)]
+@pytest.mark.parametrize("coded", [False, True])
+def test_a_device_that_logs_ever_new_messages_does_not_starve_the_code_of_a_batch(coded: bool) -> None:
+    flood = [
+        wrote(START + n * SECOND_MS, 5, f"x{n}k q{n}w z{n}v", code=f"X{n}" if coded else "")
+        for n in range(MAX_VALUES + 500)
+    ]
     calm = [wrote(START + n * MINUTE_MS, 1_000 + n % 300, "heartbeat lost peer") for n in range(30 * 60)]
     batch = [wrote(START + 28 * HOUR_MS + n * 10 * SECOND_MS, 100 + n, code="E77") for n in range(10)]
     bank = Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"))
