@@ -27,8 +27,8 @@ class Admission:
 
     A hostile or broken device that writes ever new messages therefore never makes a series: its messages wait, push
     each other out, and wear nobody else's places. A code counts at once, so that what is expected of a rare one is
-    learnt from its first device on; of a device that has brought up ten, further ones wait as well. Templates that differ in a name are one (`TemplateFamilies`); those
-    that waited until it was known count with it.
+    learnt from its first device on; of a device that has brought up ten, further ones wait as well. Templates that
+    differ in a name are one (`TemplateFamilies`); those that waited until it was known count with it.
 
     When it fails: two hostile devices together use up the places of one measure, and codes first seen later are not
     counted; all else is. Cost: one look-up for a known code.
