@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.admission import Admission
 from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
@@ -22,6 +23,7 @@ from detectors.keywords import keywords, quotes
 from detectors.localise import Cause, localise
 from detectors.measures import (
     ALONE_AT_LEAST,
+    KIND,
     WITNESS,
     benign,
     bodily,
@@ -32,9 +34,11 @@ from detectors.measures import (
     scattered,
     voice_measures,
 )
+from detectors.mood import SHIFT_LIFT, shifted
 from detectors.rare import expectation_without
 from detectors.recent import RecentEvents
-from detectors.repeats import RepeatContacts
+from detectors.repeats import SETTLED_MS, RepeatContacts
+from detectors.rollouts import Rollouts
 from detectors.shares import LongRunShares
 from detectors.silence import SilenceWatch
 from detectors.tail import upper_score
@@ -72,10 +76,11 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": 1.0, "metric": 3.0, "code": -0.7, "ticket_type": -1.0}
+MARGIN = {"danger": 1.0, "metric": 3.0, "negative": 3.0, "returned": 3.0, "code": -0.7, "ticket_type": -1.0}
 """The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious, and
-measurements, are told on stronger evidence; codes and agents' labels, of which chance makes fewer strange cells than
-the number of their series says, on weaker."""
+measurements, are told on stronger evidence, and so are mood and returns, which say that something is wrong and not
+what; codes and agents' labels, of which chance makes fewer strange cells than the number of their series says, on
+weaker."""
 WEAK_THEME = -1.0
 """A theme is made of the same words as other witnesses: weaker than this below the threshold, it only blurs them."""
 HARM_MARGIN = -2.5
@@ -90,7 +95,7 @@ STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
 VAGUE = ("line", "channel")
 """Dimensions of a cell that say little of a cause: the same trouble is told in every channel."""
-MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "theme": 2.5}
+MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
 
 
 class Bank:
@@ -119,11 +124,13 @@ class Bank:
         self.shares = LongRunShares(self.table, self.baseline)
         self._zone = zone
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
-        self.silence = SilenceWatch(self.table, self.baseline)
+        self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
         self.echoes = Echoes()
+        self.admission = Admission()
+        self.rollouts = Rollouts()
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -174,13 +181,15 @@ class Bank:
             end = (table.bin + 1) * FINE_MS
             rollups.extend(self.board.close_bin(learning=end - self.started_ms <= DAY_MS))
             rollups.extend(self.repeats.close_bin(end - FINE_MS))
-            if self.root and end - self.started_ms >= DAY_MS // 2:
-                findings.extend(self.silence.update(end, self._thresholds()[0]))
+            if self.root:
+                findings.extend(self.silence.close_bin(table.bin, speaks=end - self.started_ms >= DAY_MS // 2))
             if (table.bin + 1) % 12 == 0:
                 self.baseline.learn()
                 self.shares.forget()
                 self.recent.forget(end)
                 self.repeats.forget(end)
+                self.admission.forget(end)
+                self.rollouts.forget(end)
                 if (table.bin + 1) % 288 == 0:
                     self._thin_vocabulary()
             table.roll()
@@ -190,24 +199,30 @@ class Bank:
     def _count(self, observation: Observation, tick: int, touched: set[int]) -> None:
         kind = observation.kind
         who = observation.customer
+        self.rollouts.see(observation)
+        if self.root:
+            self.silence.see(observation, self.table.bin)
         if kind == "device":
             measures = device_measures(observation)
             if observation.metrics and not (self.root and observation.line):  # a line's own shard judges them
                 deviating = self.metrics.update(observation)
                 if deviating:
                     measures.append(("metric", deviating))
-            self._tally(observation, observation.device or who, "devices", measures, tick, touched)
+            for each, counted in self.admission.admit(measures, observation, self.table.knows):
+                self._tally(each, each.device or each.customer, "devices", counted, tick, touched)
             return
         if kind == "rating" or (kind != "ticket" and observation.role not in (None, "customer")):
             return
         if kind == "ticket":
             measures = [("ticket_type", observation.type)] if observation.type else []
             self._tally(observation, who, "tickets", measures, tick, touched)
-        pasted = self.echoes.pasted(observation)
-        self._tally(observation, who, "contacts", [] if pasted else voice_measures(observation), tick, touched)
-        if pasted:
+        if self.echoes.pasted(observation):
+            self._tally(observation, who, "contacts", [], tick, touched)
             return
-        self.repeats.see(observation)
+        measures = voice_measures(observation)
+        if self.repeats.see(observation):
+            measures.append(("returned", observation.topic))
+        self._tally(observation, who, "contacts", measures, tick, touched)
         if observation.tokens:
             self._learn_words(observation)
 
@@ -345,6 +360,9 @@ class Bank:
         cell = table.cells[int(table.row_cell[top.row])]
         if measure == "theme" and tick - self._learnt[value] < LEARNING_MS:
             return None  # a theme that has just been learnt rises from nothing
+        if measure == "returned" and tick - self.started_ms < SETTLED_MS:
+            return None
+        shift = shifted(table, self.board.volumes, measure, top.row, top.window)
         new = measure in ("code", "template") and self._never_seen(value)
         minimum = FEW.get(measure, self.settings.minimum_customers) + (measure == "code" and not new)
         if new and tick - self.started_ms < DAY_MS:
@@ -356,14 +374,14 @@ class Bank:
                 top, minimum = pair, PAIR
                 cell = table.cells[int(table.row_cell[top.row])]
                 place = {each: value for each, value in cell if each in ("product", "model")}
-        lift = MINIMUM_LIFT.get(measure, 2.0)
+        lift = SHIFT_LIFT if shift else MINIMUM_LIFT.get(measure, 2.0)
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
         margin = _margin(measure, name)
         if margin < 0.0 and not {"line", "product"} & dict(cell).keys():
             margin = 0.0  # harm comes from a thing: strangers all over the place are chance
-        opens = top.score >= opening + margin and may_open(measure, name)
+        opens = top.score >= opening + margin and (shift or may_open(measure, name))
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and top.score < opening + WEAK_THEME:
             return None
@@ -378,7 +396,8 @@ class Bank:
             known.cell, known.observed, known.opens = cell, max(known.observed, top.observed), known.opens or opens
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
-        return self._finding(value, top, cell, tick, opens=opens, new=new, place=place, strange=strange)
+        kind = "new" if new else "shift" if shift else KIND.get(measure, "rise")
+        return self._finding(value, top, cell, tick, opens=opens, kind=kind, place=place, strange=strange)
 
     def _one_product_and_model(self, strange: list[_Strange]) -> _Strange | None:
         """Return the strangest series of one product and model in which nobody was to be expected."""
@@ -404,7 +423,7 @@ class Bank:
         tick: int,
         *,
         opens: bool,
-        new: bool,
+        kind: SignalKind,
         place: Mapping[str, str],
         strange: Sequence[_Strange],
     ) -> Finding | None:
@@ -434,7 +453,6 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
-        kind: SignalKind = "new" if new else "device" if by_device else "rise"
         return Finding(
             series=Series(measure, name, cell),
             kind=kind,
@@ -447,6 +465,7 @@ class Bank:
             witness=WITNESS.get(measure, "contacts"),
             evidence=tuple(carried),
             dims={**cause.dims, **place},
+            suspect=self.rollouts.suspect({**cause.dims, **place}, carried, tick),
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not (by_device and only_warned(carried)),
@@ -517,6 +536,8 @@ class Bank:
                 "repeats": self.repeats.snapshot(),
                 "metrics": self.metrics.snapshot(),
                 "echoes": self.echoes.snapshot(),
+                "admission": self.admission.snapshot(),
+                "rollouts": self.rollouts.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -550,12 +571,13 @@ class Bank:
         self.shares = LongRunShares(self.table, self.baseline)
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, self._zone))
         self.board.restore(state["board"])
-        self.silence = SilenceWatch(self.table, self.baseline)
         self.silence.restore(state["silence"])
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])
         self.metrics.restore(state["metrics"])
         self.echoes.restore(state["echoes"])
+        self.admission.restore(state["admission"])
+        self.rollouts.restore(state["rollouts"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

@@ -22,7 +22,7 @@ class Board:
     def __init__(self, table: CountTable, baseline: ShareBaseline, volumes: Volumes) -> None:
         self._table = table
         self._baseline = baseline
-        self._volumes = volumes
+        self.volumes = volumes
         self._standing: set[int] = set()
         self._stood = 0
         self._broad: set[int] = set()
@@ -48,8 +48,8 @@ class Board:
             customers = int(table.fine[row, slot])
             below = int(table.denominator[row])
             if below < 0:
-                band = self._volumes.band(row, start)
-                young = self._volumes.learning(row)
+                band = self.volumes.band(row, start)
+                young = self.volumes.learning(row)
             else:
                 expected = float(self._baseline.share[row]) * float(table.fine[below, slot])
                 band = band_around(expected, expected + float(self._baseline.alpha[row]) * expected * expected)
@@ -68,7 +68,7 @@ class Board:
                 )
             )
         if slot == 11:
-            self._volumes.close_hour(start + FINE_MS - HOUR_MS)
+            self.volumes.close_hour(start + FINE_MS - HOUR_MS)
         return rollups
 
     def _standing_rows(self) -> set[int]:
@@ -82,13 +82,13 @@ class Board:
             if (measure == "contacts" and width <= 1) or (measure == "topic" and width == 0):
                 self._standing.add(row)
             if table.denominator[row] < 0:
-                self._volumes.watch(row)
+                self.volumes.watch(row)
         return self._standing
 
     def snapshot(self) -> Any:
         """Return the state as builtin types; all but the volumes is derived from the table."""
-        return self._volumes.snapshot()
+        return self.volumes.snapshot()
 
     def restore(self, state: Any) -> None:
         """Take over a state written by `snapshot`."""
-        self._volumes.restore(state)
+        self.volumes.restore(state)

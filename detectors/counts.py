@@ -36,6 +36,7 @@ DENOMINATOR_OF = {
     "term": "contacts",
     "theme": "contacts",
     "negative": "contacts",
+    "returned": "contacts",
     "danger": "contacts",
     "ticket_type": "tickets",
     "code": "devices",

@@ -24,8 +24,8 @@ class Echoes:
     """Says of a customer's text whether others have pasted it before.
 
     A text is known by the piece of `SHARED_CHARS` letters whose hash is the smallest of all its pieces: words around a
-    pasted text change it seldom. When it fails: an advertisement that everybody writes in words of their own, and, where
-    an application offers long questions to click on, customers who click on the same one.
+    pasted text change it seldom. When it fails: an advertisement that everybody writes in words of their own, and,
+    where an application offers long questions to click on, customers who click on the same one.
     Cost: 0.3 µs a letter of texts of at least `LONG_CHARS` letters.
     Source: winnowing (Schleimer, Wilkerson and Aiken, SIGMOD 2003), with one fingerprint a text.
 

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from detectors.counts import Measured
 from qianshao.event import Observation
+from qianshao.finding import SignalKind
 
 WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticket_type": "tickets"}
 """The independent source a measure speaks for; contacts, where it is not named."""
+KIND: dict[str, SignalKind] = {"code": "device", "template": "device", "metric": "device", "returned": "repeat"}
+"""How a rise of a measure is called, where it is not simply a rise."""
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 SAFETY_TOPIC = "安全隐患"
@@ -26,8 +29,9 @@ ONE_TOPIC = 0.5
 """Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
 WARNED_AT_LEAST = 10
 """Devices that must log a code which is only a warning, before it opens alone."""
-ALONE_AT_LEAST = {"metric": 20}
-"""Devices that must report strange metrics, before they open alone: nothing says yet that anything failed."""
+ALONE_AT_LEAST = {"metric": 20, "negative": 20, "returned": 15}
+"""Devices that must report strange metrics, before they open alone: nothing says yet that anything failed; customers
+who must be unhappy while no more come than usual, or must have come back: nothing says yet about what."""
 _LOUD = frozenset(("warn", "error", "fatal"))
 
 
@@ -75,7 +79,7 @@ def harm_done(measure: str, value: str) -> bool:
 
 def may_open(measure: str, value: str) -> bool:
     """Return whether a measure value may open an incident without another witness."""
-    if measure == "topic":
+    if measure in ("topic", "returned"):
         return value not in BENIGN_TOPICS
     if measure == "ticket_type":
         return not any(word in value for word in BENIGN_TYPES)

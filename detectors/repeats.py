@@ -1,4 +1,4 @@
-"""Customers who come back: the same topic in another conversation within three days, for the live board."""
+"""Customers who come back: the same topic or fault in another conversation within three days."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from qianshao.outcome import Rollup
 from qianshao.series import Series
 
 WITHIN_MS = 3 * DAY_MS
+SETTLED_MS = WITHIN_MS + DAY_MS
+"""How long a bank must have run before returns say anything: until then fewer can have come back than do ordinarily."""
+MAX_TOPICS = 5_000
+"""Topics and themes that are told apart; about further ones nobody is seen coming back."""
 MAX_REMEMBERED = 200_000
 """Customers × topics that are remembered per shard; beyond it the oldest leave, and their return is not seen."""
 
@@ -22,9 +26,10 @@ _MASK = (1 << 64) - 1
 class RepeatContacts:
     """Counts, per bin and broad cell, the customers who contacted again about what they had contacted about before.
 
-    It answers whether the first answer helped. It decides nothing: no alarm depends on it. When it fails: an event
+    It answers whether the first answer helped. Each return is also told to the caller, who counts it as a series of
+    its topic. Many messages of one conversation are one contact, over whatever channel. When it fails: an event
     without a conversation or a topic says nothing about coming back, and beyond `maximum` pairs of customer and topic
-    the share is too low. Cost: one dictionary look-up an event with a topic; about 170 bytes a pair.
+    or theme the share is too low. Cost: one or two dictionary look-ups an event with a topic; about 170 bytes a pair.
     """
 
     def __init__(self, *, root: bool, maximum: int = MAX_REMEMBERED) -> None:
@@ -36,22 +41,35 @@ class RepeatContacts:
         self._returned: dict[Cell, dict[int, int]] = {}
         """Cell → customer → returns in this bin."""
 
-    def see(self, observation: Observation) -> None:
-        """Take one event of a customer's voice, in order of time."""
+    def see(self, observation: Observation) -> bool:
+        """Take one event of a customer's voice, in order of time; return whether the customer came back with it."""
         conversation, topic, who = observation.conversation, observation.topic, observation.customer
         if not (conversation and topic and who):
-            return
-        key = (who ^ (self._topics.setdefault(topic, len(self._topics) + 1) * _MIX)) & _MASK
-        before = self._last.pop(key, None)
-        self._last[key] = (conversation, observation.ts)
-        if before is None:
-            if len(self._last) > self._maximum:
-                del self._last[next(iter(self._last))]
-            return
-        if before[0] != conversation and observation.ts - before[1] <= WITHIN_MS:
+            return False
+        back = self._came_back(topic, observation)
+        if observation.theme:
+            back |= self._came_back(observation.theme, observation)
+        if back:
             for cell in self._cells(observation):
                 returned = self._returned.setdefault(cell, {})
                 returned[who] = returned.get(who, 0) + 1
+        return back
+
+    def _came_back(self, about: str, observation: Observation) -> bool:
+        """Remember this contact about a topic or theme; return whether it follows another conversation about it."""
+        number = self._topics.get(about)
+        if number is None:
+            if len(self._topics) >= MAX_TOPICS:
+                return False
+            number = self._topics[about] = len(self._topics) + 1
+        key = (observation.customer ^ (number * _MIX)) & _MASK
+        before = self._last.pop(key, None)
+        self._last[key] = (observation.conversation, observation.ts)
+        if before is None:
+            if len(self._last) > self._maximum:
+                del self._last[next(iter(self._last))]
+            return False
+        return before[0] != observation.conversation and observation.ts - before[1] <= WITHIN_MS
 
     def _cells(self, observation: Observation) -> list[Cell]:
         if self._root:

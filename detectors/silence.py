@@ -1,93 +1,336 @@
-"""A channel of ordinary traffic falls silent: judged against the customers who come elsewhere meanwhile."""
+"""A source of ordinary traffic falls silent: a channel, a line, or one kind of records, while others go on."""
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, tzinfo
+from math import log10
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from detectors.baseline import ShareBaseline
-from detectors.counts import CountTable
+from detectors.cells import Cell
+from detectors.counts import FINE_MS
+from detectors.holidays import day_kind
 from detectors.tail import lower_score
+from qianshao.clock import DAY_MS, HOUR_MS
+from qianshao.event import Observation
 from qianshao.finding import Finding
 from qianshao.series import Series
 
-KNOWN_CUSTOMERS = 60.0
-"""Customers a channel must have had before its silence means anything."""
-SCORE_MARGIN = 1.0
-"""A silence must be stranger than a rise by this much, in −log10: nobody stands behind it as evidence."""
-ALPHA = 0.05
+MAX_CHANNELS = 64
+MAX_LINES = 32
+"""Channels and lines that are watched, as they come; further ones are not."""
+MAX_REMEMBERED = 100_000
+"""Signs of life of the last hours that are told from new ones; the oldest leaves first."""
+AGAIN_MS = 2 * HOUR_MS
+"""Who was seen so recently is no new sign of life: a conversation has many turns."""
+DAYS = 5
+"""Days of an hour that are remembered."""
+KNOWN = 60.0
+"""Signs of life that a channel must have given before its share means anything."""
+SHARE_AT_MOST = 0.95
+LOOKS = 100.0
+"""Quiet stretches of a source in a day, about."""
+BUDGET_SHARE = 0.1
+"""Part of the budget of false alarms that all silences together may spend."""
+WATCHED = {12: 1.6}
+WATCHED_ELSE = 3.0
+"""Score from which a silence is watched, nobody is told: of an hour when five were expected and none came; of other
+windows, of which there are more in a day and longer ones, when about eight were."""
+ALPHA = 0.03
+REST = 0.1
+"""A source is silent while it gives at most this share of what was expected."""
+BACK = 0.3
+"""It is back when it gives this share within half an hour."""
+TOLD_AGAIN_MS = HOUR_MS
+_STEADY = 5.0
+"""The others are taken to have given so many signs more than they did: few say little of how busy it is."""
+
+_BINS = 12
+_RING = 36
+_CHANNEL_WINDOWS = (2, 6, 12, 18, 24, 36)
+_OTHER_WINDOWS = (12, 18, 24, 36)
+"""In bins of five minutes. A gateway that holds a line back for forty minutes is no silence: of a line or a kind, an
+hour must be quite empty."""
+_MIX = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+_KINDS = {"chat": "chats", "call": "calls", "ticket": "tickets", "rating": "ratings", "device": "devices"}
+_VOICE = ("chats", "calls")
+_WITNESS = {"tickets": "tickets", "devices": "devices"}
+
+
+class Source(NamedTuple):
+    """What may fall silent: a measure of signs of life, under one channel or line, or altogether."""
+
+    measure: str
+    cell: Cell
+
+    @property
+    def channel(self) -> bool:
+        """Whether it is a channel."""
+        return bool(self.cell) and self.cell[0][0] == "channel"
+
+
+class _Life:
+    """The signs of life of one source."""
+
+    def __init__(self) -> None:
+        self.ring = [0] * _RING
+        """By bin of the last three hours."""
+        self.hour = 0
+        """In the hour so far."""
+        self.total = 0.0
+        self.hours: dict[int, list[int]] = {}
+        """Hour of the day, 24 more on a day off → its newest counts, oldest first."""
+
+
+class _Silence(NamedTuple):
+    """A silence that goes on: when it was told first and last, and whether it was strong enough to open."""
+
+    since: int
+    told: int
+    opens: bool
 
 
 class SilenceWatch:
-    """Compares each channel with its share of the customers of all others, over windows of ten minutes to three hours.
+    """Counts signs of life of every source, and compares a quiet stretch with the source's own hours and with others.
 
-    A night or a holiday empties all channels alike and is no silence. When it fails: all channels fall silent at once,
-    or the centre has only one. Cost: constant per channel and five-minute bin.
+    A sign of life is a conversation, a ticket or a device that was not seen for two hours. Watched are channels, the
+    customers of each line, its tickets and devices, and each kind of records altogether. Expected is what the source
+    gave in this hour of such days (working days apart from weekends and holidays), less where its fellows give less
+    than they did in theirs: a night, a weekend or a holiday empties all and is no silence. A channel whose hour is not
+    known yet is expected to have its share of all, and only watched. What the budget allows opens: channels from ten
+    minutes on, others from an hour on; an hour in which five were expected is watched. It ends when the source is back.
+
+    When it fails: everything falls silent at once; a closing time at another hour on a day of the same kind; on the
+    first weekend nothing opens. Cost: 2 µs an event, and some 30 µs a source and five-minute bin.
     """
 
-    def __init__(self, table: CountTable, baseline: ShareBaseline) -> None:
-        self._table = table
-        self._baseline = baseline
-        self._silences: dict[int, int] = {}
+    def __init__(self, zone: tzinfo, false_alarms_per_day: float) -> None:
+        self._zone = zone
+        self._budget = false_alarms_per_day
+        self._lives: dict[Source, _Life] = {}
+        self._seen: dict[int, int] = {}
+        self._number: dict[Source, int] = {}
+        self._silences: dict[Source, _Silence] = {}
+        self._slots: dict[int, int] = {}
+        self._of_channel: dict[tuple[str, str], int] = {}
+        """Measure and channel → signs: a kind that comes through one channel is watched as that channel."""
 
-    def update(self, end: int, opening: float) -> list[Finding]:
-        """Ask, as a bin closes, whether a channel that belongs to ordinary traffic has fallen silent."""
-        table = self._table
-        contacts = table.measured_id(("contacts", ""))
-        whole = table.row(("contacts", ""), ())
-        if whole < 0:
-            return []
-        rows = [row for row in table.broad if row != whole and int(table.row_measured[row]) == contacts]
-        if not rows:
-            return []
-        index = np.array(rows, dtype=np.int64)
-        counts = table.windows(index)
-        everybody = table.windows(np.array([whole]))
-        self._baseline.follow()
-        total = self._baseline.total
+    # -- counting ----------------------------------------------------------------------------------------------------
+
+    def see(self, observation: Observation, bin_: int) -> None:
+        """Take one event of any kind and role, in order of time, into the bin of five minutes with this number."""
+        measure = _KINDS[observation.kind]
+        voice = measure in _VOICE
+        who = observation.conversation if voice or measure == "ratings" else observation.ticket or observation.device
+        who = who or observation.customer
+        if not who:
+            return
+        line = observation.line
+        self._sign(Source(measure, ()), who, observation, bin_)
+        if voice and observation.channel:
+            self._sign(Source("contacts", (("channel", observation.channel),)), who, observation, bin_)
+        if line and measure != "ratings":
+            self._sign(Source("contacts" if voice else measure, (("line", line),)), who, observation, bin_)
+
+    def _sign(self, source: Source, who: int, observation: Observation, bin_: int) -> None:
+        life = self._lives.get(source)
+        if life is None:
+            dimension = source.cell[0][0] if source.cell else ""
+            alike = sum(each.cell[0][0] == dimension for each in self._lives if each.cell)
+            if dimension and alike >= (MAX_CHANNELS if dimension == "channel" else 3 * MAX_LINES):
+                return
+            life = self._lives[source] = _Life()
+            self._number[source] = len(self._number) + 1
+        key = (who ^ (self._number[source] * _MIX)) & _MASK
+        before = self._seen.pop(key, None)
+        self._seen[key] = observation.ts
+        if before is not None and observation.ts - before < AGAIN_MS:
+            return
+        if len(self._seen) > MAX_REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        life.ring[bin_ % _RING] += 1
+        life.hour += 1
+        life.total += 1
+        if not source.cell and observation.channel and len(self._of_channel) < 4 * MAX_CHANNELS:
+            named = (source.measure, observation.channel)
+            self._of_channel[named] = self._of_channel.get(named, 0) + 1
+
+    # -- deciding ----------------------------------------------------------------------------------------------------
+
+    def close_bin(self, bin_: int, *, speaks: bool) -> list[Finding]:
+        """Ask of every source, as a bin closes, whether it has fallen silent or is back; learn the hour at its end."""
+        end = (bin_ + 1) * FINE_MS
         findings: list[Finding] = []
-        for position, row in enumerate(rows):
-            share = float(total[row] / max(total[whole], 1.0))
-            if total[row] < KNOWN_CUSTOMERS:
-                continue
-            others = everybody[0] - counts[position]
-            mean = np.maximum(others[:4] * share / max(1.0 - share, 0.05), 1e-6)
-            seen = counts[position][:4]
-            scores = lower_score(seen, mean, np.full(4, ALPHA))
-            window = int(scores.argmax())
-            quiet = scores[window] >= opening + SCORE_MARGIN and seen[window] <= 0.1 * mean[window]
-            if not quiet:
-                if seen[1] >= 0.5 * mean[1]:
-                    self._silences.pop(row, None)
-                continue
-            if row in self._silences:
-                continue
-            self._silences[row] = end
-            self._baseline.alarm(np.array([row], dtype=np.int64), end)
-            cell = table.cells[int(table.row_cell[row])]
-            findings.append(
-                Finding(
-                    series=Series("contacts", "", cell),
-                    kind="silence" if seen[window] == 0 else "drop",
-                    tick=end,
-                    window_start=table.window_start(window),
-                    window_end=end,
-                    observed=float(seen[window]),
-                    expected=round(float(mean[window]), 3),
-                    score=round(float(scores[window]), 3),
-                    witness="contacts",
-                    evidence=(),
-                    dims=dict(cell),
-                    opens=True,
-                )
-            )
+        if speaks:
+            for source, life in self._lives.items():
+                findings.extend(self._ask(source, life, bin_, end))
+        if (bin_ + 1) % _BINS == 0:
+            slot = self._slot(end - HOUR_MS)
+            for source, life in self._lives.items():
+                going_on = self._silences.get(source)
+                if going_on is None or end - going_on.since > DAY_MS:  # a closed channel is ordinary after a day
+                    life.hours.setdefault(slot, []).append(life.hour)
+                    del life.hours[slot][:-DAYS]
+                life.hour = 0
+            for key in [key for key, ts in self._seen.items() if ts < end - AGAIN_MS]:
+                del self._seen[key]
+        for life in self._lives.values():
+            life.ring[(bin_ + 1) % _RING] = 0
         return findings
+
+    def _ask(self, source: Source, life: _Life, bin_: int, end: int) -> list[Finding]:
+        going_on = self._silences.get(source)
+        windows = _CHANNEL_WINDOWS if source.channel else _OTHER_WINDOWS
+        if not self._worth_watching(source):
+            return []
+        if going_on is not None:
+            half = self._expected(source, life, bin_, 6)
+            if _last(life, bin_, 6) >= max(2.0, BACK * half):
+                del self._silences[source]
+                return [self._finding(source, end, 6, float(_last(life, bin_, 6)), half, 0.0, opens=False, over=True)]
+        quiet = [window for window in windows if self._quiet(life, bin_, window)]
+        if not quiet:
+            return []
+        means = np.array([self._expected(source, life, bin_, window) for window in quiet])
+        seen = np.array([float(_last(life, bin_, window)) for window in quiet])
+        scores = lower_score(seen, np.maximum(means, 1e-6), np.full(len(quiet), ALPHA))
+        rest = np.array([REST if source.channel or window > _BINS else 0.0 for window in quiet])
+        scores[seen > rest * means] = 0.0
+        watched = np.array([WATCHED.get(window, WATCHED_ELSE) for window in quiet])
+        best = int((scores - watched).argmax())
+        opening = log10(max(len(self._lives), 10) * LOOKS / (BUDGET_SHARE * self._budget))
+        if scores[best] < watched[best]:
+            return []
+        opens = bool(scores[best] >= opening and self._usual(life, bin_, quiet[best]) is not None)
+        if going_on is not None and end - going_on.told < TOLD_AGAIN_MS and not (opens and not going_on.opens):
+            return []
+        opens = opens or (going_on is not None and going_on.opens)
+        self._silences[source] = _Silence(end if going_on is None else going_on.since, end, opens)
+        found = self._finding(source, end, quiet[best], seen[best], means[best], scores[best], opens=opens, over=False)
+        return [found]
+
+    def _quiet(self, life: _Life, bin_: int, window: int) -> bool:
+        """Return whether a window could be a silence, by the source's own hours alone: others only lower them."""
+        own = self._usual(life, bin_, window)
+        return own is None or _last(life, bin_, window) <= REST * own
+
+    def _worth_watching(self, source: Source) -> bool:
+        """A kind that comes through one channel is that channel; a line's tickets or devices that are all, are all."""
+        if source.measure in _VOICE:
+            by_channel = [number for (measure, _), number in self._of_channel.items() if measure == source.measure]
+            return not by_channel or max(by_channel) < 0.6 * sum(by_channel)
+        if not source.cell:
+            return True
+        whole = self._lives.get(Source(source.measure, ()))
+        return whole is None or self._lives[source].total < 0.8 * whole.total
+
+    def _expected(self, source: Source, life: _Life, bin_: int, window: int) -> float:
+        """Signs of life to be expected in the last bins, by the source's own hours and by what its fellows give."""
+        fellows = [self._lives[each] for each in self._lives if self._fellow(source, each)]
+        given = sum(_last(each, bin_, window) for each in fellows)
+        usual = [self._usual(each, bin_, window) for each in fellows]
+        own = self._usual(life, bin_, window)
+        if own is None:
+            whole = life.total + sum(each.total for each in fellows)
+            share = life.total / max(whole, 1.0)
+            if not source.channel or life.total < KNOWN or share > SHARE_AT_MOST:
+                return 0.0
+            return given * share / (1.0 - share)
+        ordinary = sum(each for each in usual if each is not None)
+        return own * min(1.0, (given + _STEADY) / (ordinary + _STEADY))
+
+    def _fellow(self, source: Source, other: Source) -> bool:
+        """Return whether another source's signs say how busy it ordinarily is for this one."""
+        if other == source:
+            return False
+        if source.cell:
+            return other.measure == source.measure and bool(other.cell) and other.cell[0][0] == source.cell[0][0]
+        return not other.cell and other.measure in _VOICE
+
+    def _usual(self, life: _Life, bin_: int, window: int) -> float | None:
+        """Signs of life in the last bins on ordinary days of this kind, None where an hour of them is not known."""
+        first, signs = bin_ - window + 1, 0.0
+        for hour in range(first // _BINS, bin_ // _BINS + 1):
+            known = life.hours.get(self._slot(hour * HOUR_MS))
+            if not known:
+                return None
+            bins = min(bin_, hour * _BINS + _BINS - 1) - max(first, hour * _BINS) + 1
+            signs += bins / _BINS * sum(known) / len(known)
+        return signs
+
+    def _slot(self, hour: int) -> int:
+        found = self._slots.get(hour)
+        if found is None:
+            at = datetime.fromtimestamp(hour / 1000, tz=self._zone)
+            kind = day_kind(at.date())
+            off = kind == "holiday" or (kind == "ordinary" and at.weekday() >= 5)
+            if len(self._slots) >= _BINS:
+                self._slots.clear()
+            found = self._slots[hour] = at.hour + 24 * off
+        return found
+
+    def _finding(
+        self,
+        source: Source,
+        end: int,
+        window: int,
+        seen: float,
+        mean: float,
+        score: float,
+        *,
+        opens: bool,
+        over: bool,
+    ) -> Finding:
+        return Finding(
+            series=Series(source.measure, "", source.cell),
+            kind="silence" if seen == 0 else "drop",
+            tick=end,
+            window_start=end - window * FINE_MS,
+            window_end=end,
+            observed=float(seen),
+            expected=round(float(mean), 3),
+            score=round(float(score), 3),
+            witness=_WITNESS.get(source.measure, "contacts"),
+            evidence=(),
+            dims=dict(source.cell),
+            opens=opens,
+            over=over,
+        )
+
+    # -- state -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Any:
         """Return the state as builtin types."""
-        return list(self._silences.items())
+        return {
+            "lives": [
+                (source.measure, source.cell, life.ring, life.hour, life.total, list(life.hours.items()))
+                for source, life in self._lives.items()
+            ],
+            "seen": list(self._seen.items()),
+            "silences": [(source.measure, source.cell, *each) for source, each in self._silences.items()],
+            "of_channel": [(*named, number) for named, number in self._of_channel.items()],
+        }
 
     def restore(self, state: Any) -> None:
         """Take over a state written by `snapshot`."""
-        self._silences = dict(state)
+        self._lives, self._number = {}, {}
+        for measure, cell, ring, hour, total, hours in state["lives"]:
+            source = Source(measure, tuple((name, value) for name, value in cell))
+            life = self._lives[source] = _Life()
+            self._number[source] = len(self._number) + 1
+            life.ring, life.hour, life.total = list(ring), hour, total
+            life.hours = {slot: list(counts) for slot, counts in hours}
+        self._seen = dict(state["seen"])
+        self._silences = {
+            Source(measure, tuple((name, value) for name, value in cell)): _Silence(since, told, opens)
+            for measure, cell, since, told, opens in state["silences"]
+        }
+        self._of_channel = {(measure, channel): number for measure, channel, number in state["of_channel"]}
+
+
+def _last(life: _Life, bin_: int, window: int) -> int:
+    """Signs of life in the last bins, this one included."""
+    return sum(life.ring[(bin_ - back) % _RING] for back in range(window))

@@ -49,8 +49,8 @@ _TOPICS = 64
 _UPSET = -0.5
 """Sentiment below which words are clearly negative."""
 _AS_UPSET = 0.85
-"""A theme's customers are at least so much as often upset as everybody: else they ask for something, such as a new date,
-and nothing failed."""
+"""A theme's customers are at least so much as often upset as everybody: else they ask for something, such as a new
+date, and nothing failed."""
 _ENOUGH_TOPICS = 8.0
 """Customers with a topic from which their topics say anything."""
 _SAME_THEME = 1.0
@@ -412,7 +412,7 @@ class Themes:
         self._priors = np.log((tickets + 0.5) / (self._tickets.sum() + 1.0))
 
     def _tells(self, counts: NDArray[np.float64], taught: float, members: NDArray[np.intp]) -> bool:
-        """Whether what a theme's customers say speaks for it, each judged by what the others said, and is one failure."""
+        """Whether what a theme's customers say speaks for it, each judged by the others, and is about one failure."""
         usual_upset = self._upset_documents / max(self._documents, 1.0)
         if float(self._upset[members].sum()) < _AS_UPSET * usual_upset * float(self._taught[members].sum()):
             return False

@@ -12,6 +12,20 @@ from qianshao.series import Series
 SignalKind = Literal["rise", "drop", "silence", "new", "shift", "repeat", "device"]
 
 
+class Suspect(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that was just being brought out where something broke: a reason to ask, no proof."""
+
+    dimension: str
+    """`firmware`, or the name of an own dimension."""
+    value: str
+    since: int
+    """When its roll-out began, epoch milliseconds."""
+    share: float
+    """Share of all devices and customers of `among` who had it by then, 0–1."""
+    among: str
+    """The model, or the product; '' = everybody who states this dimension."""
+
+
 class Finding(msgspec.Struct, kw_only=True, gc=False):
     """What a detector says about one series at one tick of the decision grid."""
 
@@ -36,5 +50,9 @@ class Finding(msgspec.Struct, kw_only=True, gc=False):
     """Contrastive terms of the evidence against the ordinary traffic, best first."""
     quotes: tuple[str, ...] = ()
     """Masked representative texts."""
+    suspect: Suspect | None = None
+    """What was in roll-out there; None = nothing."""
     opens: bool = False
     """Strong enough to open an incident alone; False = a weak witness."""
+    over: bool = False
+    """What this series said before has ended: it is back to what is expected of it."""

@@ -41,6 +41,7 @@ Reason = Literal[
     "severity_rose_while_silenced",
     "silence_ended",
     "no_new_evidence",
+    "came_back",
     "evidence_after_resolution",
     "weak_evidence_faded",
     "faded_with_parent",
@@ -93,6 +94,18 @@ class Similar(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The reason that a person gave when ending or judging it, masked."""
 
 
+class SuspectRollout(msgspec.Struct, kw_only=True):
+    """A version that was just being brought out where the incident lies: a reason to ask, no proof."""
+
+    dimension: str
+    value: str
+    since: str
+    share: float
+    """Of all devices and customers of `among`, 0–1."""
+    among: str
+    """The model, or the product; '' = everybody who states this dimension."""
+
+
 class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     """One change of one incident: a line of `incidents.jsonl`, a row of the incidents table, a message of the topic."""
 
@@ -117,6 +130,8 @@ class IncidentChange(msgspec.Struct, kw_only=True, omit_defaults=False):
     evidence: list[str]
     confidence: float
     parent: str | None = None
+    suspect: SuspectRollout | msgspec.UnsetType = msgspec.UNSET
+    """What was in roll-out there; absent where nothing was."""
     by: str | msgspec.UnsetType = msgspec.UNSET
     """The person who decided this change; absent where none did."""
     maintenance: str | msgspec.UnsetType = msgspec.UNSET

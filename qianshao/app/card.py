@@ -9,7 +9,7 @@ import msgspec
 
 from qianshao.app import wording
 from qianshao.desk.desk import RESOLVE_MS, WATCH_MS
-from qianshao.incident import IncidentChange, Signal, Similar
+from qianshao.incident import IncidentChange, Signal, Similar, SuspectRollout
 
 
 class Lead(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +76,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     quotes: list[str]
     why: str
     """Why it was opened, or is watched."""
+    why_now: str
+    """What was being rolled out there, '' when nothing was."""
     latest: str
     """What changed last and why, '' when that was the opening."""
     reason: str
@@ -148,6 +150,7 @@ def build_card(history: Sequence[IncidentChange], lead: Lead | None = None) -> C
         keywords=[wording.plain(word) for word in change.keywords],
         quotes=[wording.plain(quote) for quote in change.quotes],
         why=wording.reason_text(opening.reason),
+        why_now=_why_now(change.suspect),
         latest="" if opening is change else _latest(change),
         reason=change.reason,
         quiet=_quiet(change),
@@ -210,6 +213,15 @@ def _past(past: Similar) -> PastIncident:
         why="、".join(wording.LIKENESS_NAMES.get(likeness, likeness) for likeness in past.why),
         outcome="：".join(part for part in outcome if part),
     )
+
+
+def _why_now(suspect: SuspectRollout | msgspec.UnsetType) -> str:
+    if isinstance(suspect, msgspec.UnsetType):
+        return ""
+    name = wording.DIMENSION_NAMES.get(suspect.dimension, suspect.dimension)
+    reach = f"{100 * suspect.share:.0f}%" if suspect.share >= 0.01 else "不到 1%"
+    among = f"{reach} 的 {suspect.among}" if suspect.among else f"{reach} 的客户"
+    return wording.plain(f"{name} {suspect.value} 自 {wording.day_and_clock(suspect.since)} 起推送，已覆盖 {among}")
 
 
 def _latest(change: IncidentChange) -> str:

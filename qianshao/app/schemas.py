@@ -47,7 +47,10 @@ _NARROWER: dict[str, Any] = {
 """What `flows.decode` asks for beyond the types of `RawEvent`; null counts as absent."""
 
 _TIMES = frozenset(
-    ("at", "opened_at", "resolved_at", "first_seen", "window_start", "window_end", "not_before", "valid_until")
+    (
+        *("at", "opened_at", "resolved_at", "first_seen", "since", "window_start", "window_end"),
+        *("not_before", "valid_until"),
+    )
 )
 _TOPICS = Kafka()
 _EVENT_TOPICS = dict(zip(FIELDS_BY_KIND, _TOPICS.events, strict=True))

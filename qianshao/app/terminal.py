@@ -40,6 +40,8 @@ def card_panel(card: Card) -> RenderableType:
         facts.add_row("关键词", Text("、".join(card.keywords)))
     certainty = f"可信度 {card.confidence_percent}%，证据 {card.evidence_count} 条"
     facts.add_row("为何立案" if card.opened_at else "为何观察", Text(f"{card.why}（{certainty}）"))
+    if card.why_now:
+        facts.add_row("为何此时", Text(card.why_now))
     if card.latest:
         facts.add_row("最近变化", Text(card.latest))
     if card.quiet:

@@ -21,8 +21,12 @@ MEASURE_NAMES: dict[str, str] = {
     "metric": "设备指标",
     "tickets": "工单",
     "devices": "设备上报",
+    "chats": "在线会话",
+    "calls": "来电",
+    "ratings": "满意度评分",
     "channel": "渠道",
     "repeat": "重复来访",
+    "returned": "再次来访",
 }
 
 DIMENSION_NAMES: dict[str, str] = {
@@ -84,6 +88,7 @@ REASON_NAMES: dict[str, str] = {
     "two_witnesses": "两个独立来源相互印证",
     "never_seen_code": "出现了从未见过的信号",
     "channel_silent": "本应有的来访没有来",
+    "came_back": "中断已经恢复",
     "danger_reported": "有客户说到人身或资金危险",
     "joined_open_incident": "与一起已立案的故障同因",
     "same_cause": "与另一起故障同因，合并处理",

@@ -8,7 +8,7 @@ import msgspec
 
 from qianshao.clock import MINUTE_MS
 from qianshao.event import DIMENSIONS, Observation
-from qianshao.finding import Finding
+from qianshao.finding import Finding, Suspect
 from qianshao.incident import Severity, Similar, Status
 
 Dims = dict[str, str | list[str]]
@@ -142,6 +142,10 @@ class Case(msgspec.Struct, kw_only=True):
     similar: list[Similar] | None = None
     """Incidents of the past that it is like, as they were known when it opened; None = it has not opened."""
     by_device: bool = False
+    returned: list[str] = []
+    """Silences among the witnesses that are over."""
+    suspect: Suspect | None = None
+    """What was in roll-out there, as the newest finding that knows of it says."""
 
     def take(self, finding: Finding, *, planned: bool = False) -> None:
         """Add a finding to what is known; cost linear in its evidence.
@@ -158,6 +162,7 @@ class Case(msgspec.Struct, kw_only=True):
         held = planned or (
             self.freed_at > 0 and finding.series.measure != "danger" and not goes_on(finding, self.freed_at)
         )
+        self.returned = [each for each in self.returned if each != key]
         self.witnessed[key] = Witnessed(
             witness=finding.witness,
             kind=finding.kind,
@@ -176,6 +181,7 @@ class Case(msgspec.Struct, kw_only=True):
             quotes=finding.quotes,
         )
         self.last_evidence = finding.tick
+        self.suspect = finding.suspect or self.suspect
         for event in finding.evidence:
             proof = self.evidence.get(event.id)
             telling = 1 + bool(event.terms) + 2 * bool(event.danger) + bool(event.code)
@@ -218,6 +224,7 @@ class Case(msgspec.Struct, kw_only=True):
             if name not in self.evidence and proof.ts > self.let_go:
                 self._count(name, proof)
         self.messages += other.messages - len(other.evidence)
+        self.suspect = self.suspect or other.suspect
         for danger, number in other.dangers.items():
             if danger not in self.dangers and len(self.dangers) < MAX_NAMED:
                 self.dangers[danger] = number

@@ -100,7 +100,9 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
         known = None
     if finding.kind in ("silence", "drop"):
-        return 1.5 if known is not None else release
+        silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
+        live = finding.opens or case.status != "resolved"  # what is only watched reopens nothing
+        return 1.5 if silent and live and finding.dims == case.dims else 0.0
     shared = meeting(said.people, case.customers)
     smaller = min(len(said.people), len(case.customers))
     if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
@@ -131,9 +133,9 @@ def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str |
     for name, values in dims.items():
         counts = places.get(name, {})
         number = sum(counts.values())
-        if name != "channel" and number >= LEAST_STATED:
-            if sum(counts.get(value, 0) for value in _values(values)) < ELSEWHERE * number:
-                return True
+        here = sum(counts.get(value, 0) for value in _values(values))
+        if name != "channel" and number >= LEAST_STATED and here < ELSEWHERE * number:
+            return True
     return False
 
 

@@ -21,7 +21,7 @@ from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
 from qianshao.desk.wording import about_of, telling, title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
-from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar
+from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar, SuspectRollout
 from qianshao.push import Push
 from qianshao.series import Series
 
@@ -268,6 +268,9 @@ class Desk:
         """Give every finding of one tick to its case, then decide once per case."""
         touched: dict[str, bool] = {}  # whether anything but planned work speaks
         for finding in findings:
+            if finding.over:
+                self._end(finding, tick, changes, pushes)
+                continue
             case = self._case_for(finding, tick, changes, pushes)
             window = explaining(self._windows, finding)
             if window is not None and ends_at(window) >= case.planned_until:
@@ -282,6 +285,20 @@ class Desk:
         for case in sorted(judged, key=lambda each: (len(each.dims), -each.people(), each.created, each.incident)):
             if case.status != "merged" and (touched[case.incident] or case.status not in _OVER):
                 self._review(case, tick, changes, pushes)
+
+    def _end(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
+        """End the case of a silence that is over, once no other silence is left in it."""
+        key = f"{finding.series.measure}:{finding.series.value}"
+        for case in self._cases.values():
+            if case.status not in _LIVE or case.dims != finding.dims or key not in case.witnessed:
+                continue
+            case.returned.append(key)
+            if any(each not in case.returned for each in case.witnessed):
+                continue
+            if case.status == "watching":
+                self._dismiss(case, "came_back", tick, changes, pushes)
+            else:
+                self._resolve(case, "came_back", tick, changes)
 
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         said = said_by(finding)
@@ -495,6 +512,7 @@ class Desk:
                 evidence=case.evidence_ids()[:MAX_EVIDENCE],
                 confidence=confidence_of(case),
                 parent=case.parent,
+                suspect=self._suspect(case),
                 by=by or msgspec.UNSET,
                 maintenance=case.maintenance or msgspec.UNSET,
                 similar=case.similar or msgspec.UNSET,
@@ -515,6 +533,18 @@ class Desk:
             )
             for alike in self._memory.like(case)
         ]
+
+    def _suspect(self, case: Case) -> SuspectRollout | msgspec.UnsetType:
+        found = case.suspect
+        if found is None:
+            return msgspec.UNSET
+        return SuspectRollout(
+            dimension=found.dimension,
+            value=found.value,
+            since=to_rfc3339(found.since, self._zone),
+            share=found.share,
+            among=found.among,
+        )
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes with a version; restoring it continues as if uninterrupted."""

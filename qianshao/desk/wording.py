@@ -7,6 +7,15 @@ from qianshao.incident import About
 
 _ORDER = ("line", "product", "model", "firmware", "region", "channel")
 _PREFIX = {"firmware": "固件 ", "channel": "渠道 "}
+_SILENT = {
+    "contacts": ("来访", "位客户"),
+    "chats": ("在线会话", "个会话"),
+    "calls": ("来电", "通来电"),
+    "tickets": ("工单", "张工单"),
+    "ratings": ("评分", "条评分"),
+    "devices": ("设备上报", "台设备"),
+}
+"""What stays away when a source falls silent, and how it is counted."""
 
 
 def about_of(case: Case) -> About:
@@ -54,7 +63,9 @@ def title_of(case: Case) -> str:
     about = about_of(case)
     strongest = max(case.witnessed.values(), key=lambda each: (each.score, each.series))
     if strongest.kind in ("silence", "drop"):
-        return f"{place_of(case)} 来访中断：应有约 {strongest.expected:.0f} 位客户，实到 {strongest.observed:.0f} 位"
+        name, unit = _SILENT[strongest.series.partition(":")[0]]
+        expected, came = f"{strongest.expected:.0f} {unit}", f"{strongest.observed:.0f} {unit[0]}"
+        return f"{place_of(case)} {name}中断：应有约 {expected}，实到 {came}"
     what = [about.terms[0]] if about.terms else []
     theme = _theme_of(case)
     if not what and theme:

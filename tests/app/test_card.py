@@ -13,7 +13,7 @@ from rich.console import Console
 
 from qianshao.app.card import Card, Lead, build_card
 from qianshao.app.terminal import card_panel, incident_line
-from qianshao.incident import About, IncidentChange, Similar
+from qianshao.incident import About, IncidentChange, Similar, SuspectRollout
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -120,6 +120,18 @@ def test_a_card_says_why_it_was_opened_and_what_changed_last(make_change: MakeCh
     assert card.why == "两个独立来源相互印证"
     assert card.latest == "14:20 更新：受影响的客户继续增加"
     assert build_card([opened]).latest == ""
+
+
+def test_a_version_in_roll_out_is_told_with_start_and_reach(make_change: MakeChange, opened: IncidentChange) -> None:
+    pushed = SuspectRollout(
+        dimension="firmware", value="2.2.0", since="2026-03-02T10:20:00.000+08:00", share=0.12, among="L2"
+    )
+    card = build_card([make_change(suspect=pushed)])
+    assert card.why_now == "固件 2.2.0 自 3月2日 10:20 起推送，已覆盖 12% 的 L2"
+    assert "为何此时  固件 2.2.0 自 3月2日 10:20 起推送" in drawn(card, 120)
+    assert build_card([opened]).why_now == ""
+    app = msgspec.structs.replace(pushed, dimension="app_version", value="8.5.0", share=0.004, among="")
+    assert build_card([make_change(suspect=app)]).why_now.endswith("已覆盖 不到 1% 的客户")
 
 
 def test_what_is_over_needs_nothing_to_silence_it(make_change: MakeChange) -> None:

@@ -29,7 +29,6 @@ def case(incident: str = "a") -> Case:
         evidence={},
         messages=0,
         topics={},
-        
     )
 
 
