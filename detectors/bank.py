@@ -17,6 +17,7 @@ from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
+from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
 from detectors.localise import localise
 from detectors.measures import (
@@ -46,7 +47,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 3
+VERSION = 4
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -115,6 +116,7 @@ class Bank:
         self.recent = RecentEvents()
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
+        self.emerging = Emerging(settings, self._ordinarily) if root else None
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -140,6 +142,8 @@ class Bank:
             first = observations[0].ts
             self.started_ms = self.watermark = first - first % HOUR_MS
             self.table.bin = self.watermark // FINE_MS
+        if self.emerging is not None:
+            self.emerging.read(observations)
         start = 0
         while start < len(observations):
             tick = grid_tick(max(observations[start].ts, self.watermark), self.decision_ms)
@@ -152,6 +156,8 @@ class Bank:
                 self._count(observation, tick, touched)
             if touched:
                 findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick))
+            if self.emerging is not None:
+                findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -452,6 +458,10 @@ class Bank:
         anchor = base if name in ("line", "product") else {**fixed, **base}
         return self.shares.of(int(table.row_measured[below]), anchor, name)
 
+    def _ordinarily(self, base: Mapping[str, str], name: str) -> Mapping[str, float]:
+        """Long-run shares of one dimension's values among all customers of the base."""
+        return self.shares.of(self._denominators["contacts"], base, name)
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -465,6 +475,7 @@ class Bank:
                 "recent": self.recent.snapshot(),
                 "repeats": self.repeats.snapshot(),
                 "metrics": self.metrics.snapshot(),
+                "emerging": None if self.emerging is None else self.emerging.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -503,6 +514,8 @@ class Bank:
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])
         self.metrics.restore(state["metrics"])
+        if self.emerging is not None:
+            self.emerging.restore(state["emerging"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]
