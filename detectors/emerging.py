@@ -175,7 +175,7 @@ class Emerging:
     When it fails: a cause whose customers use only words that are used every day; one that becomes known so slowly that
     its words are a day old before several have said them; words that come back every other week. A term crosses lines,
     therefore the bank that sees everything has it. The first day is learning.
-    Cost: about 12 µs a customer's message and 15 ms a finding.
+    Cost: about 20 µs a customer's message and 15 ms a finding.
 
     Source: first-story detection in constant time and space by hashed terms (Wurzer, Lavrenko and Osborne, EMNLP 2015);
     hashed significance of emerging topics (SigniTrend: Schubert, Weiler and Kriegel, KDD 2014); here the significance
