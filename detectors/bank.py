@@ -19,6 +19,7 @@ from detectors.cells import MAX_OWN_DIMS, Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
+from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
 from detectors.localise import Cause, localise
 from detectors.measures import (
@@ -131,6 +132,7 @@ class Bank:
         self.echoes = Echoes()
         self.admission = Admission()
         self.rollouts = Rollouts()
+        self.emerging = Emerging(settings, self._ordinarily) if root else None
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -156,6 +158,8 @@ class Bank:
             first = observations[0].ts
             self.started_ms = self.watermark = first - first % HOUR_MS
             self.table.bin = self.watermark // FINE_MS
+        if self.emerging is not None:
+            self.emerging.read(observations)
         start = 0
         while start < len(observations):
             tick = grid_tick(max(observations[start].ts, self.watermark), self.decision_ms)
@@ -168,6 +172,8 @@ class Bank:
                 self._count(observation, tick, touched)
             if touched:
                 findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick))
+            if self.emerging is not None:
+                findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -522,6 +528,10 @@ class Bank:
         anchor = base if name in ("line", "product") else {**fixed, **base}
         return self.shares.of(int(table.row_measured[below]), anchor, name)
 
+    def _ordinarily(self, base: Mapping[str, str], name: str) -> Mapping[str, float]:
+        """Long-run shares of one dimension's values among all customers of the base."""
+        return self.shares.of(self._denominators["contacts"], base, name)
+
     # -- state -------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes:
@@ -538,6 +548,7 @@ class Bank:
                 "echoes": self.echoes.snapshot(),
                 "admission": self.admission.snapshot(),
                 "rollouts": self.rollouts.snapshot(),
+                "emerging": None if self.emerging is None else self.emerging.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -578,6 +589,8 @@ class Bank:
         self.echoes.restore(state["echoes"])
         self.admission.restore(state["admission"])
         self.rollouts.restore(state["rollouts"])
+        if self.emerging is not None:
+            self.emerging.restore(state["emerging"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]
