@@ -25,6 +25,10 @@ BENIGN_WORDS = (
     *("回电", "评价反馈", "已安抚", "已致歉"),
 )
 """In the name of a theme: agents wrote down that somebody asked, or what they did about it, not what failed."""
+UPSET = -0.5
+"""Sentiment below which words are clearly negative."""
+MOSTLY_UPSET = 0.4
+"""Where so many customers are upset, something failed, whatever they speak about."""
 ONE_TOPIC = 0.5
 """Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
 WARNED_AT_LEAST = 10
@@ -57,7 +61,7 @@ def voice_measures(observation: Observation) -> list[Measured]:
         if observation.theme and may_open("theme", observation.theme):
             measures.append(("theme", observation.theme))
         measures.extend(("term", term) for term in observation.terms[:4])
-    if observation.sentiment < -0.5:
+    if observation.sentiment < UPSET:
         measures.append(("negative", ""))
     if observation.danger:
         measures.append(("danger", observation.danger))
@@ -89,9 +93,12 @@ def may_open(measure: str, value: str) -> bool:
 
 
 def benign(events: Sequence[Observation]) -> bool:
-    """Most of the customers' words are about what customers ask anyway, such as prices on a promotion day."""
+    """Most of the words are about what customers ask anyway, such as prices on a promotion day, and few are upset."""
     topics = [event.topic for event in events if event.topic and not event.danger]
-    return 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0
+    if not 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0:
+        return False
+    upset = {event.customer for event in events if event.sentiment < UPSET}
+    return len(upset) < MOSTLY_UPSET * len({event.customer for event in events})
 
 
 def scattered(events: Sequence[Observation]) -> bool:

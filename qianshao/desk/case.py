@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -32,6 +33,10 @@ ARRIVALS = 60
 HOUR_PIECES = 6
 GROWING = 10
 """People in an hour, below which a doubling is chance."""
+SURE = 0.65
+"""Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
+ENOUGH = 3
+"""Events that are enough to show an incident by."""
 GOES_ON = 0.2
 """More than this share of a finding's evidence must lie outside what explains it, or it speaks of nothing else."""
 
@@ -41,6 +46,19 @@ def stated(event: Observation) -> dict[str, str]:
     places = {name: value for name in DIMENSIONS if (value := event.dimension(name))}
     places.update(sorted(event.dims.items())[:MAX_OWN_DIMS])
     return places
+
+
+def lies_elsewhere(places: Mapping[str, str], dims: Mapping[str, str | list[str]]) -> bool:
+    """Say whether somebody states another value of a dimension than a place has; the channel does not count.
+
+    >>> lies_elsewhere({"region": "华南", "channel": "app"}, {"region": ["华东", "华北"]})
+    True
+    """
+    for name, values in dims.items():
+        value = places.get(name)
+        if value and name != "channel" and (value not in values if isinstance(values, list) else value != values):
+            return True
+    return False
 
 
 def goes_on(finding: Finding, end: int) -> bool:
@@ -77,6 +95,8 @@ class Proof(msgspec.Struct, gc=False):
 
     weight: int
     ts: int
+    sure: float
+    """The share of the finding it came with that is not ordinary, the largest of several."""
     topic: str = ""
     danger: str = ""
     places: dict[str, str] = {}
@@ -182,11 +202,13 @@ class Case(msgspec.Struct, kw_only=True):
         )
         self.last_evidence = finding.tick
         self.suspect = finding.suspect or self.suspect
-        for event in finding.evidence:
+        sure = max(0.0, 1.0 - finding.expected / max(finding.observed, 1.0))
+        for event in self._concerned(finding):
             proof = self.evidence.get(event.id)
             telling = 1 + bool(event.terms) + 2 * bool(event.danger) + bool(event.code)
             if proof is not None:
                 proof.weight = min(proof.weight + 1, 50)
+                proof.sure = max(proof.sure, sure)
                 continue
             self.first_seen = min(self.first_seen, event.ts)
             if self._is_new(event.customer, event.device):
@@ -202,6 +224,7 @@ class Case(msgspec.Struct, kw_only=True):
                     Proof(
                         weight=telling,
                         ts=event.ts,
+                        sure=sure,
                         topic=event.topic,
                         danger=event.danger,
                         places=stated(event),
@@ -273,11 +296,36 @@ class Case(msgspec.Struct, kw_only=True):
             )
             del self.witnessed[weakest[-1]]
 
+    def _concerned(self, finding: Finding) -> Sequence[Observation]:
+        """Return the evidence of a finding without that of others whom a broader finding happens to bring along.
+
+        Those who say that they are elsewhere are others as long as they are fewer than half; else the place is wrong.
+        """
+        if self.opened_at is None or not self.dims:
+            return finding.evidence
+        here = [event for event in finding.evidence if not lies_elsewhere(stated(event), self.dims)]
+        return here if 2 * len(here) > len(finding.evidence) else finding.evidence
+
     def evidence_ids(self) -> list[str]:
         """Return the ids of the evidence, the most telling first."""
         return [
             name for name, _ in sorted(self.evidence.items(), key=lambda item: (-item[1].weight, item[1].ts, item[0]))
         ]
+
+    def carrying_ids(self) -> list[str]:
+        """Return the ids of the evidence that carries the incident, the most telling first.
+
+        Watched for weak reasons, a case gathers much that is ordinary. Where enough is known better, what lies outside
+        the place that is named is left out, and what came with findings that were mostly ordinary.
+        """
+        names = self.evidence_ids()
+        for keep in (
+            lambda proof: not lies_elsewhere(proof.places, self.dims),
+            lambda proof: proof.sure >= SURE,
+        ):
+            some = [name for name in names if keep(self.evidence[name])]
+            names = some if len(some) >= ENOUGH else names
+        return names
 
     def _explaining_dims(self) -> Dims:
         """The dimensions of the witness that knows most: devices state theirs always, people seldom."""

@@ -32,6 +32,8 @@ WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 REOPEN_MS = 24 * HOUR_MS
 GROWTH = 1.5
+REOPENS = 3
+"""People who must be new since an incident was resolved, before it is opened again; in danger one is enough."""
 MAX_CASES = 2_000
 """Cases kept; beyond it the longest quiet one that nobody was told of is forgotten."""
 TWO_WITNESSES = 8.7
@@ -392,7 +394,9 @@ class Desk:
                 return
             self._reopen(case, regret, tick, changes)
         elif case.status == "resolved":
-            self._reopen(case, "evidence_after_resolution", tick, changes)
+            # A day's window still counts those who were hurt before: only people who are new begin it anew.
+            if case.people() >= case.told_people + REOPENS or (dangerous(case) and case.people() > case.told_people):
+                self._reopen(case, "evidence_after_resolution", tick, changes)
         elif tick < case.silenced_until:
             if PRIORITY[case.severity] < PRIORITY[case.told_severity]:
                 self._record(case, "escalated", "severity_rose_while_silenced", tick, changes)
@@ -509,7 +513,7 @@ class Desk:
                 devices=len(case.devices),
                 keywords=list(best.keywords) if best else [],
                 quotes=list(best.quotes)[:5] if best else [],
-                evidence=case.evidence_ids()[:MAX_EVIDENCE],
+                evidence=case.carrying_ids()[:MAX_EVIDENCE],
                 confidence=confidence_of(case),
                 parent=case.parent,
                 suspect=self._suspect(case),
