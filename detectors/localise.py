@@ -48,6 +48,8 @@ MOSTLY = 0.75
 """A line that is mostly one product is named by that product."""
 IMPLIES = 0.95
 """A value that nearly everybody of the others carries anyway is implied by them."""
+LEAST_OF_MODEL = 4
+"""Somebodies who must state the model of a firmware before it is told with it."""
 MAX_VALUES = 3
 """Values of one dimension that name a cause together; each must bring a fifth of what they carry."""
 LEAST_OF_SEVERAL = 0.2
@@ -340,7 +342,26 @@ class _Lattice:
                 dims["product"] = self.values["product"][int(shares.argmax())]
         if isinstance(dims.get("product"), str):
             dims.pop("line", None)
+        if "firmware" in dims and "model" not in dims and "model" in self.names:
+            model = self._only_model(best)
+            if model:
+                dims["model"] = model
         return {name: dims[name] for name in self.names if name in dims}
+
+
+    def _only_model(self, best: _Combination) -> str:
+        """The model that all of a firmware's victims have, '' if several or the product has no other.
+
+        A new firmware that only one model has got says the model by itself, so that the model brings no evidence of its
+        own; people look for it all the same.
+        """
+        carried = (self.carry["model"] * self.weights * best.agrees).sum(axis=1)
+        stated = float((self.stated["model"] * self.weights * best.agrees).sum())
+        if stated < LEAST_OF_MODEL or carried.max(initial=0.0) < IMPLIES * stated:
+            return ""
+        product = tuple(each for each in best.choices if each.name in BROAD)
+        top = int(carried.argmax())
+        return self.values["model"][top] if self._shares(product, "model")[top] < IMPLIES else ""
 
 
 def _agrees(event: Observation, dims: Mapping[str, str | list[str]]) -> bool:

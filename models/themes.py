@@ -44,6 +44,8 @@ _ONE_TOPIC = 0.25
 """Share of a theme's customers who speak about one topic, more than everybody does: those of 客户要求回电 speak about
 everything."""
 _MORE_THAN_EVERYBODY = 2.0
+_MOSTLY_ONE_TOPIC = 0.6
+"""Enough, however common the topic is."""
 _TOPICS = 64
 """Topics that are told apart; further ones count as none."""
 _UPSET = -0.5
@@ -420,7 +422,8 @@ class Themes:
         everybody = self._about.sum(axis=0, dtype=np.float64)
         if topics.sum() >= _ENOUGH_TOPICS:
             share, usual = topics / topics.sum(), everybody / everybody.sum()
-            if not ((share >= _ONE_TOPIC) & (share >= _MORE_THAN_EVERYBODY * usual)).any():
+            common = (share >= _ONE_TOPIC) & (share >= _MORE_THAN_EVERYBODY * usual)
+            if not (common | (share >= _MOSTLY_ONE_TOPIC)).any():
                 return False
         others = self._weight(np.maximum(counts - 1.0, 0.0), max(taught - 1.0, 0.0))
         evidence = _TEMPER * float((counts * others)[self._known].sum()) / max(taught, 1.0)

@@ -33,7 +33,7 @@ ARRIVALS = 60
 HOUR_PIECES = 6
 GROWING = 10
 """People in an hour, below which a doubling is chance."""
-SURE = 0.65
+SURE = 0.75
 """Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
 ENOUGH = 3
 """Events that are enough to show an incident by."""

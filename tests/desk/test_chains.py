@@ -71,3 +71,54 @@ def test_a_word_that_was_not_heard_for_a_day_does_not_join_by_itself() -> None:
     went = incidents(word, *fed, stated(again, topic="应用故障"))
     assert went[1] in (went[0], "nothing new")
     assert went[-1] not in (went[0], "nothing new")
+
+
+def test_a_finding_of_another_region_does_not_join_an_incident_by_its_product() -> None:
+    one = finding(customers=range(20), value="支付扣款", dims={"product": "门锁"})
+    spread = msgspec.structs.replace(
+        one,
+        evidence=tuple(
+            msgspec.structs.replace(event, region=("华东", "华南", "华北", "西南", "西北", "东北")[number % 6])
+            for number, event in enumerate(one.evidence)
+        ),
+    )
+    place: dict[str, str | list[str]] = {"product": "门锁", "region": "华中"}
+    other = stated(finding(customers=range(50, 60), value="支付扣款", dims=place, tick=NOON + HOUR_MS), region="华中")
+    first, second = incidents(spread, other)
+    assert second not in (first, "nothing new")
+
+
+def test_two_topics_in_one_place_are_one_cause_in_the_first_hours_only() -> None:
+    place: dict[str, str | list[str]] = {"product": "门锁", "region": "华东"}
+    one = finding(customers=range(20), value="支付扣款", dims=place)
+    soon = finding(customers=range(30, 40), value="物流配送", dims=place, tick=NOON + HOUR_MS)
+    fed = finding(customers=range(20, 26), value="支付扣款", dims=place, tick=NOON + 4 * HOUR_MS)
+    late = finding(customers=range(50, 60), value="物流配送", dims=place, tick=NOON + 5 * HOUR_MS)
+    assert len(set(incidents(one, soon)) - {"nothing new"}) == 1
+    went = incidents(one, fed, late)
+    assert went[-1] not in (went[0], "nothing new")
+
+
+def test_a_resolved_incident_is_not_opened_again_by_the_same_people_in_a_longer_window() -> None:
+    target = desk()
+    target.advance([finding(customers=range(30))], NOON)
+    target.advance([], NOON + 8 * HOUR_MS)
+    again = finding(customers=range(31), tick=NOON + 9 * HOUR_MS)
+    changes, _, _ = target.advance([again], again.tick)
+    assert [change.change for change in changes] == []
+    more = finding(customers=range(40), tick=NOON + 10 * HOUR_MS)
+    changes, _, _ = target.advance([more], more.tick)
+    assert [change.change for change in changes] == ["reopened"]
+
+
+def test_an_incident_is_shown_by_evidence_of_its_place_that_is_mostly_not_ordinary() -> None:
+    target = desk()
+    weak = finding(customers=range(100, 130), value="物流配送", measure="term", opens=False, score=5.0, dims={})
+    weak = msgspec.structs.replace(stated(weak, region="华南", topic="设备离线"), observed=30.0, expected=15.0)
+    target.advance([weak], NOON)
+    place: dict[str, str | list[str]] = {"product": "门锁", "region": "华东"}
+    strong = stated(finding(customers=range(10), dims=place, tick=NOON + MINUTE_MS), region="华东")
+    changes, _, _ = target.advance([strong], strong.tick)
+    opened = changes[-1]
+    assert opened.change == "opened"
+    assert set(opened.evidence) == {event.id for event in strong.evidence}

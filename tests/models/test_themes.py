@@ -197,3 +197,40 @@ def test_bytes_that_are_no_snapshot_are_refused(damage: object) -> None:
 def test_a_snapshot_of_another_size_is_refused() -> None:
     with pytest.raises(ModelError, match="16 phrasings"):
         Themes(ThemeLimits(max_phrasings=8)).restore(taught().snapshot())
+
+
+def about(events: Sequence[Observation], topics: Sequence[str], upset: float) -> list[Observation]:
+    """Give customers' words the topics in turn, and let a share of the customers be upset."""
+    chance = random.Random(3)
+    for event in events:
+        if event.kind == "chat":
+            event.topic = topics[event.customer % len(topics)]
+            event.sentiment = -0.9 if chance.random() < upset else 0.0
+    return list(events)
+
+
+def served(events: Sequence[Observation]) -> set[str]:
+    """The themes that serve after these days."""
+    themes = Themes(SMALL)
+    follow(themes, sorted(events, key=lambda event: (event.ts, event.id)))
+    themes.advance(max(event.ts for event in events) + 2 * DAY)
+    late = days(1, seed=9, start=START + 6 * DAY)
+    return {theme.name for theme in themes.label(late) if theme.name}
+
+
+def test_what_customers_of_every_topic_are_told_is_no_theme() -> None:
+    one_topic = about(days(3), ("退款售后",), 0.5)
+    every_topic = about(days(3), [f"主题{number}" for number in range(12)], 0.5)
+    assert served(one_topic)
+    assert not served(every_topic)
+
+
+def test_what_customers_ask_for_without_being_upset_is_no_theme_where_others_are() -> None:
+    refunds = {"退款未到账，已登记", "客户催问退款，转财务"}
+    events = days(3)
+    calm, others = [], []
+    refunding = {event.customer for event in events if event.kind == "ticket" and event.text in refunds}
+    for event in events:
+        (calm if event.customer in refunding else others).append(event)
+    found = served([*about(calm, ("退款售后",), 0.05), *about(others, ("发票",), 0.7)])
+    assert found and not found & refunds
