@@ -94,6 +94,9 @@ FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
 STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
+ENOUGH_FOR_A_PLACE = 4
+"""Fewer customers are named by the thing that they have, never by where they happen to live or to write."""
+THINGS = ("line", "product", "model", "firmware")
 VAGUE = ("line", "channel")
 """Dimensions of a cell that say little of a cause: the same trouble is told in every channel."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
@@ -484,10 +487,13 @@ class Bank:
         events = [event for event in self.recent.since(value, start) if _agrees(event, fixed)]
         own = sorted({key for event in events for key in event.dims})[:MAX_OWN_DIMS]
         order = sorted(names, key=lambda name: name not in ("product", "line"))
+        tried = [*order, *own] if names else []
+        if top.observed < ENOUGH_FOR_A_PLACE:
+            tried = [name for name in tried if name in THINGS]
         return localise(
             events,
             self._expected_at(value, fixed, top),
-            [*order, *own] if names else [],
+            tried,
             lambda base, key: self._long_run(value, fixed, base, key),
             by_device=by_device,
         )

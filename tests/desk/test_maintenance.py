@@ -128,7 +128,7 @@ def test_every_dimension_that_the_work_names_must_agree(place: dict[str, str], d
 def test_the_silence_of_a_channel_under_work_is_explained_and_opens_when_it_lasts() -> None:
     def silence(tick: int) -> Finding:
         return msgspec.structs.replace(
-            at(tick, measure="channel", value="hotline", dims={"channel": "hotline"}), kind="silence", evidence=()
+            at(tick, measure="contacts", value="", dims={"channel": "hotline"}), kind="silence", evidence=()
         )
 
     target = desk(work(channel="hotline"))

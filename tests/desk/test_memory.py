@@ -144,7 +144,7 @@ def test_a_reopened_incident_is_not_of_the_past() -> None:
     target = desk()
     past(target, code())
     again = NOON + RESOLVE_MS + HOUR_MS
-    target.advance([code(again)], again)
+    target.advance([code(again, first=6)], again)
     other = opened(target, code(again + 1, dims={"product": "摄像头"}, first=100))
     assert similar(other) == []
 

@@ -217,7 +217,7 @@ def test_an_incident_resolved_by_a_person_reopens_on_new_evidence() -> None:
     target = desk()
     incident, _ = opened(target)
     do(target, LATER, act("resolve", incident))
-    changes, _, _ = target.advance([finding(customers=range(10), tick=LATER + 10_000)], LATER + 10_000)
+    changes, _, _ = target.advance([finding(customers=range(14), tick=LATER + 10_000)], LATER + 10_000)
     assert [(change.incident, change.reason) for change in changes] == [(incident, "evidence_after_resolution")]
 
 

@@ -100,7 +100,7 @@ def everything(store: Store, dashboard: Dashboard) -> Values:
     values: Values = {each.name: [ALL] for each in dashboard.variables if each.several}
     for each in dashboard.variables:
         if not each.several:
-            values[each.name] = str(ask(store, each.sql, values)["data"][-1][0])
+            values[each.name] = str(ask(store, each.sql, values)["data"][0][0])
     return values
 
 
