@@ -167,7 +167,8 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     # People decide: the first incident is theirs, the other was none, and there are new words. Time goes on with the
     # next record.
     words.write_text("云盾锁灵犀版\n月光门铃摩登版\n", "utf-8")
-    first, other = (json.loads(line)["incident"] for line in (incidents[0], incidents[-1]))
+    reports = [change["incident"] for change in map(json.loads, incidents) if change["opened_at"]]
+    first, other = reports[0], reports[-1]
     at = to_rfc3339(until, replayed.order.config.service.zone)
     zone = {"at": at, "by": "王班长"}
     people = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
