@@ -77,10 +77,18 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {"danger": 1.0, "metric": 3.0, "negative": 3.0, "returned": 3.0, "code": -0.7, "ticket_type": -1.0}
+MARGIN = {
+    "danger": 1.0,
+    "metric": 3.0,
+    "negative": 3.0,
+    "returned": 3.0,
+    "theme": 0.4,
+    "code": -0.3,
+    "ticket_type": -1.0,
+}
 """The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious, and
 measurements, are told on stronger evidence, and so are mood and returns, which say that something is wrong and not
-what; codes and agents' labels, of which chance makes fewer strange cells than the number of their series says, on
+what, and themes, of which agents' habits are some; codes and agents' labels, of which chance makes fewer strange cells than the number of their series says, on
 weaker."""
 WEAK_THEME = -1.0
 """A theme is made of the same words as other witnesses: weaker than this below the threshold, it only blurs them."""

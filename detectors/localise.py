@@ -348,7 +348,6 @@ class _Lattice:
                 dims["model"] = model
         return {name: dims[name] for name in self.names if name in dims}
 
-
     def _only_model(self, best: _Combination) -> str:
         """The model that all of a firmware's victims have, '' if several or the product has no other.
 
