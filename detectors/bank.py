@@ -86,10 +86,10 @@ MARGIN = {
     "code": -0.3,
     "ticket_type": -1.0,
 }
-"""The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious, and
-measurements, are told on stronger evidence, and so are mood and returns, which say that something is wrong and not
-what, and themes, of which agents' habits are some; codes and agents' labels, of which chance makes fewer strange cells than the number of their series says, on
-weaker."""
+"""The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious,
+and measurements, are told on stronger evidence; so are mood and returns, which say that something is wrong and not
+what, and themes, of which agents' habits are some. Codes and agents' labels are told on weaker: chance makes fewer
+strange cells of them than the number of their series says."""
 WEAK_THEME = -1.0
 """A theme is made of the same words as other witnesses: weaker than this below the threshold, it only blurs them."""
 HARM_MARGIN = -2.5
