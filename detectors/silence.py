@@ -115,6 +115,8 @@ class SilenceWatch:
         self._number: dict[Source, int] = {}
         self._silences: dict[Source, _Silence] = {}
         self._slots: dict[int, int] = {}
+        self._usuals: dict[tuple[int, int], float | None] = {}
+        """What was found for the bin that closes; only speed depends on it."""
         self._of_channel: dict[tuple[str, str], int] = {}
         """Measure and channel → signs: a kind that comes through one channel is watched as that channel."""
 
@@ -163,6 +165,7 @@ class SilenceWatch:
     def close_bin(self, bin_: int, *, speaks: bool) -> list[Finding]:
         """Ask of every source, as a bin closes, whether it has fallen silent or is back; learn the hour at its end."""
         end = (bin_ + 1) * FINE_MS
+        self._usuals.clear()
         findings: list[Finding] = []
         if speaks:
             for source, life in self._lives.items():
@@ -252,6 +255,10 @@ class SilenceWatch:
 
     def _usual(self, life: _Life, bin_: int, window: int) -> float | None:
         """Signs of life in the last bins on ordinary days of this kind, None where an hour of them is not known."""
+        key = (id(life), window)
+        if key in self._usuals:
+            return self._usuals[key]
+        self._usuals[key] = None
         first, signs = bin_ - window + 1, 0.0
         for hour in range(first // _BINS, bin_ // _BINS + 1):
             known = life.hours.get(self._slot(hour * HOUR_MS))
@@ -259,6 +266,7 @@ class SilenceWatch:
                 return None
             bins = min(bin_, hour * _BINS + _BINS - 1) - max(first, hour * _BINS) + 1
             signs += bins / _BINS * sum(known) / len(known)
+        self._usuals[key] = signs
         return signs
 
     def _slot(self, hour: int) -> int:
@@ -333,4 +341,5 @@ class SilenceWatch:
 
 def _last(life: _Life, bin_: int, window: int) -> int:
     """Signs of life in the last bins, this one included."""
-    return sum(life.ring[(bin_ - back) % _RING] for back in range(window))
+    begin, end = (bin_ - window + 1) % _RING, bin_ % _RING + 1
+    return sum(life.ring[begin:end]) if begin < end else sum(life.ring[begin:]) + sum(life.ring[:end])
