@@ -15,7 +15,7 @@ from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
-from detectors.cells import MAX_OWN_DIMS, Cell, Signature, signature
+from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
@@ -47,7 +47,7 @@ from detectors.volumes import Volumes
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
 from qianshao.errors import StoreError
-from qianshao.event import DIMENSIONS, Observation
+from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, Observation
 from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from qianshao.event import Observation
+from qianshao.event import MAX_OWN_DIMS, Observation
 
 Cell = tuple[tuple[str, str], ...]
 """A combination of dimensions: pairs (dimension, value), sorted by dimension."""
 
 Signature = tuple[tuple[str, str], ...]
-
-MAX_OWN_DIMS = 4
-"""An event's own dimensions that are counted, in order of name; further ones are kept on the event but not counted."""
 
 _LINE_SHARD: tuple[tuple[str, ...], ...] = (
     ("line",),

@@ -19,7 +19,6 @@ from detectors.measures import BENIGN_TOPICS, benign
 from detectors.term_keys import (
     MAX_FAULTS,
     MAX_LABELS,
-    MAX_OWN_DIMS,
     MAX_READ_CHARS,
     Label,
     TermText,
@@ -30,7 +29,7 @@ from detectors.term_keys import (
 from detectors.term_sketch import FORGET_DAYS, YOUNG_HOURS, Nursery, TermSketch
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.config import Detection
-from qianshao.event import DIMENSIONS, Observation
+from qianshao.event import CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, Observation
 from qianshao.finding import Finding
 from qianshao.series import Series
 
@@ -51,7 +50,6 @@ CODE_AGREE = 1.0
 """How much less likely than by chance they must agree on something, in −log10. An unseen code is half of an answer."""
 TROUBLED = 0.6
 """Share of them who must have trouble; of everybody it is less than half."""
-NEGATIVE = -0.5
 SAME_TEXT = 0.6
 """Overlap of what stands around the term, from which two texts are one voice: pasted, forwarded or read out."""
 LEAST_AROUND = 4
@@ -556,7 +554,7 @@ def _troubled(event: Observation, words: str) -> bool:
     """Whether somebody has trouble: a fault, a danger, anger, or a topic that is not what people ask anyway."""
     if event.kind == "device":
         return event.level in _LOUD
-    if event.sentiment < NEGATIVE or event.danger:
+    if event.sentiment < CLEARLY_NEGATIVE or event.danger:
         return True
     if event.topic and event.topic not in BENIGN_TOPICS:
         return True

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from detectors.counts import Measured
-from qianshao.event import Observation
+from qianshao.event import CLEARLY_NEGATIVE, Observation
 from qianshao.finding import SignalKind
 
 WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticket_type": "tickets"}
@@ -25,8 +25,6 @@ BENIGN_WORDS = (
     *("回电", "评价反馈", "已安抚", "已致歉"),
 )
 """In the name of a theme: agents wrote down that somebody asked, or what they did about it, not what failed."""
-UPSET = -0.5
-"""Sentiment below which words are clearly negative."""
 MOSTLY_UPSET = 0.4
 """Where so many customers are upset, something failed, whatever they speak about."""
 ONE_TOPIC = 0.5
@@ -61,7 +59,7 @@ def voice_measures(observation: Observation) -> list[Measured]:
         if observation.theme and may_open("theme", observation.theme):
             measures.append(("theme", observation.theme))
         measures.extend(("term", term) for term in observation.terms[:4])
-    if observation.sentiment < UPSET:
+    if observation.sentiment < CLEARLY_NEGATIVE:
         measures.append(("negative", ""))
     if observation.danger:
         measures.append(("danger", observation.danger))
@@ -97,7 +95,7 @@ def benign(events: Sequence[Observation]) -> bool:
     topics = [event.topic for event in events if event.topic and not event.danger]
     if not 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0:
         return False
-    upset = {event.customer for event in events if event.sentiment < UPSET}
+    upset = {event.customer for event in events if event.sentiment < CLEARLY_NEGATIVE}
     return len(upset) < MOSTLY_UPSET * len({event.customer for event in events})
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.term_sketch import Bools, Keys
-from qianshao.event import Observation
+from qianshao.event import MAX_OWN_DIMS, Observation
 
 MAX_READ_CHARS = 240
 MAX_FAULTS = 4
-MAX_OWN_DIMS = 4
 MAX_LABELS = 100_000
 """Words whose keys are remembered; only speed depends on it."""
 

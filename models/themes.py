@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.waiting import Waiting, WaitingState
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.errors import ModelError
-from qianshao.event import Observation, is_customer
+from qianshao.event import CLEARLY_NEGATIVE, Observation, is_customer
 
 NAME = "themes"
 VERSION = 2
@@ -48,8 +48,6 @@ _MOSTLY_ONE_TOPIC = 0.6
 """Enough, however common the topic is."""
 _TOPICS = 64
 """Topics that are told apart; further ones count as none."""
-_UPSET = -0.5
-"""Sentiment below which words are clearly negative."""
 _AS_UPSET = 0.85
 """A theme's customers are at least so much as often upset as everybody: else they ask for something, such as a new
 date, and nothing failed."""
@@ -218,7 +216,7 @@ class Themes:
             said = np.unique(np.concatenate(spoken.columns))
             self._background[said] += 1.0
             self._documents += 1.0
-            upset = spoken is not None and spoken.sentiment < _UPSET
+            upset = spoken is not None and spoken.sentiment < CLEARLY_NEGATIVE
             self._upset_documents += upset
         phrasing = self._phrasing(observation)
         if phrasing >= 0:

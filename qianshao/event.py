@@ -12,6 +12,12 @@ KINDS: tuple[str, ...] = ("chat", "call", "ticket", "device", "rating")
 DIMENSIONS: tuple[str, ...] = ("line", "product", "model", "firmware", "region", "channel")
 """The dimensions every event may carry; an event's own `dims` come on top."""
 
+MAX_OWN_DIMS = 4
+"""An event's own dimensions that are looked at, in order of name; further ones are only kept on the event."""
+
+CLEARLY_NEGATIVE = -0.5
+"""Sentiment below which a customer's words count as negative."""
+
 MAX_TEXT_CHARS = 20_000
 
 

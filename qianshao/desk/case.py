@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from qianshao.clock import MINUTE_MS
-from qianshao.event import DIMENSIONS, Observation
+from qianshao.event import CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, Observation
 from qianshao.finding import Finding, Suspect
 from qianshao.incident import Severity, Similar, Status
 
@@ -22,12 +22,6 @@ MAX_WITNESSED = 500
 """Measure values that speak in one case; the weakest makes room."""
 MAX_NAMED = 200
 """Topics, dangers, dimensions and values of each that are counted by name in one case: the first ones seen."""
-MAX_OWN_DIMS = 4
-"""An event's own dimensions that are looked at, in order of name."""
-
-
-CLEARLY_NEGATIVE = -0.5
-"""Sentiment below which a customer's words count as negative, as in the series of negative contacts."""
 ARRIVAL_MS = 10 * MINUTE_MS
 ARRIVALS = 60
 HOUR_PIECES = 6
