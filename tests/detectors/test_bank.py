@@ -305,3 +305,23 @@ def test_a_theme_whose_customers_share_no_topic_opens_nothing() -> None:
     for event in mixed:
         event.topic = TOPICS[event.customer % len(TOPICS)]
     assert not themes_of(run(refunds(6, theme=HABIT) + mixed))
+
+
+def test_a_pasted_advertisement_raises_nothing_whatever_it_is_read_as() -> None:
+    slogan = "家人们帮我砍一刀，还差五毛钱就能提现一百元，谢谢大家，复制口令年终砍价打开应用"
+    pasted = batch(40, START + 30 * HOUR_MS)
+    for event in pasted:
+        event.text = slogan
+    assert run(ordinary(36)) == [] == run(ordinary(36) + pasted)
+
+
+def test_the_place_of_the_cell_that_alarmed_is_named_among_many_ordinary_customers() -> None:
+    events = ordinary(56, per_hour=120)
+    chance = random.Random(5)
+    cause = batch(36, START + 52 * HOUR_MS, topic="物流配送")
+    for event in cause:
+        event.product = chance.choice(("门锁", "摄像头"))
+        event.terms = ()
+    told = [found for found in run(events + cause) if found.opens]
+    assert told
+    assert all(found.dims.get("region") == "华东" for found in told)

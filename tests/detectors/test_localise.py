@@ -85,3 +85,19 @@ def test_one_device_with_many_logs_counts_once() -> None:
         for index, region in enumerate(("华南", "华北", "西南", "华南", "华北", "西南"))
     ]
     assert localise(flood + spread, 0.1, ("region",), long_run, by_device=True).dims == {}
+
+
+def one_model_has_it(base: Mapping[str, str], name: str) -> Mapping[str, float]:
+    """The ordinary mix, where only L1 has got firmware 2.2.0."""
+    return {"L1": 1.0} if name == "model" and base.get("firmware") == "2.2.0" else long_run(base, name)
+
+
+def test_a_firmware_that_only_one_model_has_is_named_with_the_model() -> None:
+    found = events(20, {"product": "门锁", "model": "L1", "firmware": "2.2.0"})
+    dims = localise(found, 0.2, NAMES, one_model_has_it, by_device=False).dims
+    assert dims == {"product": "门锁", "model": "L1", "firmware": "2.2.0"}
+
+
+def test_a_firmware_of_several_models_is_named_without_one() -> None:
+    found = events(20, {"product": "门锁", "firmware": "2.2.0"})
+    assert "model" not in localise(found, 0.2, NAMES, long_run, by_device=False).dims
