@@ -31,7 +31,7 @@ from qianshao.config import Detection
 from qianshao.event import Observation, RawEvent
 from qianshao.finding import Finding
 
-BACKGROUND = Path("/work/shared/data/world/background_4days.jsonl.gz")
+BACKGROUND = Path(__file__).parents[3] / "shared" / "data" / "world" / "background_4days.jsonl.gz"
 START = 1_765_382_400_000  # a midnight in Shanghai
 NOW = START + 75 * HOUR_MS
 PRODUCTS = ("门锁", "摄像头", "热水器", "平板", "水果", "外卖", "机票", "酒店")
