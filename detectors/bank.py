@@ -21,7 +21,7 @@ from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
-from detectors.localise import Cause, localise
+from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, localise
 from detectors.measures import (
     ALONE_AT_LEAST,
     KIND,
@@ -104,7 +104,6 @@ STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
 ENOUGH_FOR_A_PLACE = 4
 """Fewer customers are named by the thing that they have, never by where they happen to live or to write."""
-THINGS = ("line", "product", "model", "firmware")
 VAGUE = ("line", "channel")
 """Dimensions of a cell that say little of a cause: the same trouble is told in every channel."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
@@ -452,8 +451,8 @@ class Bank:
         anchor = dict(cell)
         fixed = {key: anchor[key] for key in ("line",) if key in anchor} | dict(place)
         cause = self._explain(value, top, start, fixed, [] if place else DIMENSIONS, by_device=by_device)
-        told = self._told_by_cell(anchor, cause.dims, top, strange)
-        if told and not place:
+        told = {} if place else self._told_by_cell(anchor, cause.dims, top, strange)
+        if told:
             fixed |= told
             rest = [name for name in DIMENSIONS if name not in fixed]
             cause = self._explain(value, top, start, fixed, rest, by_device=by_device)
@@ -497,7 +496,7 @@ class Bank:
         order = sorted(names, key=lambda name: name not in ("product", "line"))
         tried = [*order, *own] if names else []
         if top.observed < ENOUGH_FOR_A_PLACE:
-            tried = [name for name in tried if name in THINGS]
+            tried = [name for name in tried if name in BROAD or name in WITHIN_PRODUCT]
         return localise(
             events,
             self._expected_at(value, fixed, top),

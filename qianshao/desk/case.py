@@ -101,22 +101,22 @@ class Case(msgspec.Struct, kw_only=True):
     """State of one incident."""
 
     incident: str
-    status: Status
-    version: int
+    status: Status = "watching"
+    version: int = 0
     created: int
-    opened_at: int | None
+    opened_at: int | None = None
     first_seen: int
     last_evidence: int
-    severity: Severity
-    dims: Dims
-    witnessed: dict[str, Witnessed]
+    severity: Severity = "P4"
+    dims: Dims = {}
+    witnessed: dict[str, Witnessed] = {}
     """By measure and value, such as "code:E2007"."""
-    customers: dict[int, int]
+    customers: dict[int, int] = {}
     """Each with the time of the newest event."""
-    devices: dict[int, int]
-    evidence: dict[str, Proof]
-    messages: int
-    topics: dict[str, int]
+    devices: dict[int, int] = {}
+    evidence: dict[str, Proof] = {}
+    messages: int = 0
+    topics: dict[str, int] = {}
     places: dict[str, dict[str, int]] = {}
     """Dimension → value → events that state it."""
     upset: set[int] = set()

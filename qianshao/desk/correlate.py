@@ -88,8 +88,10 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     same product within a few (1): two causes in one product in one morning are rarer than two words for one cause.
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
-    Without shared customers, nothing joins a finding whose events are of another line, and no word that was not heard
-    for a day: an incident of many days would know every word in the end.
+    Without shared customers, nothing joins a finding whose events lie elsewhere, or a case whose events do, and no word
+    that was not heard for a day: an incident of many days would know every word in the end. Another topic joins by its
+    place in the first hours only; a product joins when devices lead and people follow, or the other way round; dangers
+    and what is none stay apart, and a case that is over is joined by its own words alone.
     """
     age = finding.tick - case.last_evidence
     release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0

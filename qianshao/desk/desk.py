@@ -330,20 +330,9 @@ class Desk:
         incident = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
         case = Case(
             incident=incident,
-            status="watching",
-            version=0,
             created=tick,
-            opened_at=None,
             first_seen=finding.window_start if not finding.evidence else finding.evidence[0].ts,
             last_evidence=tick,
-            severity="P4",
-            dims={},
-            witnessed={},
-            customers={},
-            devices={},
-            evidence={},
-            messages=0,
-            topics={},
         )
         self._make_room()
         self._cases[incident] = case

@@ -13,23 +13,7 @@ from qianshao.finding import Finding
 
 
 def case(incident: str = "a") -> Case:
-    return Case(
-        incident=incident,
-        status="watching",
-        version=0,
-        created=NOON,
-        opened_at=None,
-        first_seen=NOON,
-        last_evidence=NOON,
-        severity="P4",
-        dims={},
-        witnessed={},
-        customers={},
-        devices={},
-        evidence={},
-        messages=0,
-        topics={},
-    )
+    return Case(incident=incident, created=NOON, first_seen=NOON, last_evidence=NOON)
 
 
 def spoken(
