@@ -16,12 +16,13 @@ from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
-from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
+from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
 from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, localise
+from detectors.margins import HARM, margin, margin_of_number, wording
 from detectors.measures import (
     ALONE_AT_LEAST,
     KIND,
@@ -77,24 +78,8 @@ QUIET_MS = 12 * HOUR_MS
 """After this long without strangeness the same series may speak anew."""
 FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 """Measures whose smallest batch is not the configured one."""
-MARGIN = {
-    "danger": 1.0,
-    "metric": 3.0,
-    "negative": 3.0,
-    "returned": 3.0,
-    "theme": 0.4,
-    "code": -0.3,
-    "ticket_type": -1.0,
-}
-"""The budget is spent by severity and by how often a measure was wrong, in −log10. Calls that were only suspicious,
-and measurements, are told on stronger evidence; so are mood and returns, which say that something is wrong and not
-what, and themes, of which agents' habits are some. Codes and agents' labels are told on weaker: chance makes fewer
-strange cells of them than the number of their series says."""
 WEAK_THEME = -1.0
 """A theme is made of the same words as other witnesses: weaker than this below the threshold, it only blurs them."""
-HARM_MARGIN = -2.5
-"""Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
-at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
 PAIR = 2
 PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
@@ -152,7 +137,8 @@ class Bank:
         self._least: Ints = np.zeros(0, dtype=np.int64)
         """Of each measure value: below how many customers a day a series has nothing to say."""
         self._rare: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        self._margins: Floats = np.zeros(0)
+        self._harm: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._wording: Ints = np.zeros(0, dtype=np.int64)
         self._learnt: dict[int, int] = {}
         """When each theme was first counted."""
 
@@ -332,20 +318,22 @@ class Bank:
         opening, weak = self._thresholds()
         scores = np.zeros_like(mean)
         scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
-        best = scores.argmax(axis=1)
-        top = scores[np.arange(len(rows)), best]
-        weak_or_opening = np.minimum(weak, opening + self._margins[table.row_measured[rows]])
+        of_value = table.row_measured[rows]
+        over = scores - margin_of_number(self._wording[of_value], counts)
+        best = np.where(strange, over, -np.inf).argmax(axis=1)
+        top, over = scores[np.arange(len(rows)), best], over[np.arange(len(rows)), best]
+        weak_or_opening = np.where(self._harm[of_value], min(weak, opening + HARM), weak)
         kept = np.flatnonzero((top >= weak_or_opening) & (self.baseline.history(rows) >= LEARNING_CUSTOMERS))
         if not len(kept):
             return []
         self.baseline.alarm(rows[kept[top[kept] >= opening]], tick)
         by_value: dict[int, list[_Strange]] = {}
         for index in kept.tolist():
-            window = int(best[index])
-            strange_row = _Strange(
-                int(rows[index]), float(top[index]), window, float(counts[index, window]), float(mean[index, window])
-            )
-            by_value.setdefault(int(table.row_measured[rows[index]]), []).append(strange_row)
+            row, window, score = int(rows[index]), int(best[index]), float(top[index])
+            value, observed = int(table.row_measured[row]), float(counts[index, window])
+            left = float(over[index]) - margin(*table.measured[value], table.cells[int(table.row_cell[row])])
+            strange_row = _Strange(row, score, left, window, observed, float(mean[index, window]))
+            by_value.setdefault(value, []).append(strange_row)
         findings: list[Finding] = []
         for value in sorted(by_value):
             found = self._speak(value, by_value[value], tick)
@@ -360,7 +348,8 @@ class Bank:
             least = min(self.settings.minimum_customers, min(FEW.values()))
             self._least = np.array([PAIR if bodily(*each) else least for each in measured], dtype=np.int64)
             self._rare = np.array([each[0] == "danger" for each in measured], dtype=np.bool_)
-            self._margins = np.array([_margin(*each) for each in measured])
+            self._harm = np.array([harm_done(*each) for each in measured], dtype=np.bool_)
+            self._wording = np.array([wording(each[0]) for each in measured], dtype=np.int64)
 
     def _planned(self, row: int, ts: int) -> float:
         """How many times its share a series may be on a planned day: what customers say, never what devices report."""
@@ -372,7 +361,7 @@ class Bank:
         """Make one finding of the strangest cell of a measure value, unless it said so already."""
         table = self.table
         measure, name = table.measured[value]
-        top = min(strange, key=lambda each: (-each.score, table.cells[int(table.row_cell[each.row])]))
+        top = min(strange, key=lambda each: (-each.over, table.cells[int(table.row_cell[each.row])]))
         cell = table.cells[int(table.row_cell[top.row])]
         if measure == "theme" and tick - self._learnt[value] < LEARNING_MS:
             return None  # a theme that has just been learnt rises from nothing
@@ -394,10 +383,7 @@ class Bank:
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
         opening, _ = self._thresholds()
-        margin = _margin(measure, name)
-        if margin < 0.0 and not {"line", "product"} & dict(cell).keys():
-            margin = 0.0  # harm comes from a thing: strangers all over the place are chance
-        opens = top.score >= opening + margin and (shift or may_open(measure, name))
+        opens = top.over >= opening and (shift or may_open(measure, name))
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and top.score < opening + WEAK_THEME:
             return None
@@ -619,6 +605,8 @@ class _Strange(msgspec.Struct, gc=False):
 
     row: int
     score: float
+    over: float
+    """The score without what its series is asked more than others, or with what it is asked less."""
     window: int
     observed: float
     expected: float
@@ -631,10 +619,6 @@ class _Alarm(msgspec.Struct, kw_only=True):
     tick: int
     observed: float
     opens: bool
-
-
-def _margin(measure: str, value: str) -> float:
-    return HARM_MARGIN if harm_done(measure, value) else MARGIN.get(measure, 0.0)
 
 
 def _compatible(one: Cell, other: Cell) -> bool:

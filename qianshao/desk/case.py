@@ -27,8 +27,10 @@ ARRIVALS = 60
 HOUR_PIECES = 6
 GROWING = 10
 """People in an hour, below which a doubling is chance."""
-SURE = 0.75
+SURE = 0.8
 """Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
+PURITY = 3
+"""How much more the pure evidence of few says of a place than the mixed evidence of many."""
 ENOUGH = 3
 """Events that are enough to show an incident by."""
 GOES_ON = 0.2
@@ -82,6 +84,10 @@ class Witnessed(msgspec.Struct, kw_only=True):
     """Events that carried the newest finding."""
     keywords: tuple[str, ...]
     quotes: tuple[str, ...]
+
+    def excess(self) -> float:
+        """Return how many events speak beyond the ordinary; much that is hardly strange weighs less than a little."""
+        return self.weight * max(0.0, 1.0 - self.expected / max(self.observed, 1.0)) ** PURITY
 
 
 class Proof(msgspec.Struct, gc=False):
@@ -322,13 +328,16 @@ class Case(msgspec.Struct, kw_only=True):
         return names
 
     def _explaining_dims(self) -> Dims:
-        """The dimensions of the witness that knows most: devices state theirs always, people seldom."""
+        """The dimensions of the witness that knows most of what is not ordinary.
+
+        Devices state theirs always, people seldom.
+        """
         best = max(
             self.witnessed.items(),
             key=lambda item: (
                 item[1].kind in ("silence", "drop"),
                 item[1].witness == "devices" and item[1].weight >= 8,
-                item[1].weight,
+                item[1].excess(),
                 item[0],
             ),
         )

@@ -13,6 +13,7 @@ SAME_VALUE_MS = 24 * HOUR_MS
 SAME_CAUSE_MS = 6 * HOUR_MS
 SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
+SAME_HOUR_MS = HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 LEAST_STATED = 4
@@ -84,14 +85,15 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     """Return how strongly a finding belongs to a case, 0 = not at all.
 
     The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
-    (1.5), the same model or release within half a day (1.3), the same problem or fine place within hours (1.2), the
-    same product within a few (1): two causes in one product in one morning are rarer than two words for one cause.
-    Shared customers alone never join findings whose places contradict each other: chains through one busy customer
-    would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
-    Without shared customers, nothing joins a finding whose events lie elsewhere, or a case whose events do, and no word
-    that was not heard for a day: an incident of many days would know every word in the end. Another topic joins by its
-    place in the first hours only; a product joins when devices lead and people follow, or the other way round; dangers
-    and what is none stay apart, and a case that is over is joined by its own words alone.
+    (1.5), the same model or release within half a day (1.3), the same problem or fine place within hours (1.2), exactly
+    the same place with a product within an hour (1.1), the same product within a few (1): two causes in one product in
+    one morning are rarer than two words for one cause. Shared customers alone never join findings whose places
+    contradict each other: chains through one busy customer would swallow strangers. Only a release of the event's own
+    dimensions, such as an app version, joins products. Without shared customers, nothing joins a finding whose events
+    lie elsewhere, or a case whose events do, and no word that was not heard for a day: an incident of many days would
+    know every word in the end. Another topic joins by its place in the first hours only; a product joins when devices
+    lead and people follow, or the other way round; dangers and what is none stay apart, and a case that is over is
+    joined by its own words alone.
     """
     age = finding.tick - case.last_evidence
     release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0
@@ -124,6 +126,9 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
         _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims))
     ):
         return 1.2
+    fresh = finding.tick - (case.opened_at or case.created) <= SAME_HOUR_MS
+    if fresh and finding.dims == case.dims and "product" in finding.dims:
+        return 1.1
     devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
     if age <= SAME_PRODUCT_MS and devices != (finding.witness == "devices") and _same_product(finding, said, case):
         return 1.0

@@ -320,7 +320,7 @@ class Desk:
         for other in sorted(self._cases.values(), key=lambda one: (one.created, one.incident)):
             if other is not case and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
                 # What people were told of stays what they know; of two such, the older.
-                keep, drop = sorted((case, other), key=lambda one: (one.status not in _TOLD, one.created, one.incident))
+                keep, drop = sorted((case, other), key=_told_first)
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
         return case
@@ -578,6 +578,11 @@ class Desk:
 def _order(finding: Finding) -> tuple[int, bool, float, Series, str]:
     """The order in which findings are judged, whatever the order in which they come: the strongest of a tick first."""
     return finding.tick, not finding.opens, -finding.score, finding.series, finding.kind
+
+
+def _told_first(case: Case) -> tuple[bool, int, int, str]:
+    """The order in which cases that turn out to be one go on: what people know, and of that what they heard first."""
+    return case.status not in _TOLD, case.opened_at or 0, case.created, case.incident
 
 
 def _due(case: Case) -> int:

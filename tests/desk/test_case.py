@@ -125,3 +125,13 @@ def test_names_and_measure_values_are_bounded_and_the_strongest_stay(monkeypatch
     assert list(target.topics) == ["t0", "t1", "t2"]
     assert list(target.places["product"]) == ["p0", "p1", "p2"]
     assert sorted(target.witnessed) == ["topic:t17", "topic:t18", "topic:t19", "topic:t2"]
+
+
+def test_the_pure_evidence_of_few_names_the_place_before_the_mixed_evidence_of_many() -> None:
+    target = case()
+    many = msgspec.structs.replace(spoken(range(40)), observed=40.0, expected=16.0, dims={"line": "家居"})
+    few = msgspec.structs.replace(spoken(range(12), value="离线"), observed=12.0, expected=0.2)
+    target.take(many)
+    assert target.dims == {"line": "家居"}
+    target.take(msgspec.structs.replace(few, dims={"product": "门锁"}))
+    assert target.dims == {"product": "门锁"}

@@ -122,3 +122,23 @@ def test_an_incident_is_shown_by_evidence_of_its_place_that_is_mostly_not_ordina
     opened = changes[-1]
     assert opened.change == "opened"
     assert set(opened.evidence) == {event.id for event in strong.evidence}
+
+
+def test_two_words_in_exactly_one_product_within_an_hour_are_one_cause() -> None:
+    one = finding(customers=range(12), value="支付扣款")
+    soon = finding(customers=range(30, 42), value="物流配送", tick=NOON + 50 * MINUTE_MS)
+    late = finding(customers=range(30, 42), value="物流配送", tick=NOON + 70 * MINUTE_MS)
+    assert len(set(incidents(one, soon)) - {"nothing new"}) == 1
+    assert len(set(incidents(one, late)) - {"nothing new"}) == 2
+
+
+def test_of_two_incidents_that_turn_out_to_be_one_that_which_people_heard_of_first_goes_on() -> None:
+    target, everywhere = desk(), {"dims": {}, "product": None}
+    watched = finding(customers=range(10), value="账号登录", opens=False, score=5.0, **everywhere)
+    told = finding(customers=range(100, 110), value="支付扣款", tick=NOON + 10 * MINUTE_MS, **everywhere)
+    then = finding(customers=range(10), value="账号登录", tick=NOON + 20 * MINUTE_MS, **everywhere)
+    both = finding(customers=range(5, 110), value="账号登录", tick=NOON + 30 * MINUTE_MS, **everywhere)
+    first, second, third, last = (target.advance([each], each.tick)[0] for each in (watched, told, then, both))
+    assert [change.change for change in (first[0], second[0], third[0])] == ["watched", "opened", "opened"]
+    merged = next(change for change in last if change.change == "merged")
+    assert (merged.incident, merged.parent) == (first[0].incident, second[0].incident)

@@ -1,0 +1,85 @@
+"""By how much more, or less, than its even share of the budget a series must be strange: by what, how many and where.
+
+The budget (`detectors.budget`) is spent evenly over all series; how often chance makes one strange is not even. All
+margins are in −log10 of the tail probability; they were set on labelled fortnights.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detectors.cells import Cell
+from detectors.counts import Floats, Ints
+from detectors.measures import harm_done
+
+HARM = -2.5
+"""Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
+at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
+MEASURE = {
+    "danger": 1.0,
+    "metric": 3.0,
+    "negative": 3.0,
+    "returned": 3.0,
+    "theme": 0.4,
+    "code": -0.3,
+    "ticket_type": -1.0,
+}
+"""Calls that were only suspicious, and measurements, are told on stronger evidence; so are mood and returns, which say
+that something is wrong and not what, and themes, of which agents' habits are some. Codes and agents' labels are told on
+weaker: chance makes fewer strange cells of them than the number of their series says."""
+TOLD = frozenset(("topic", "term", "theme", "ticket_type"))
+"""What customers and agents put in words: the margins of number and place hold for these."""
+OWN_WORDS = frozenset(("term", "theme"))
+MANY = 6
+BY_NUMBER = np.array(
+    (
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        (0.6, 0.6, 0.6, 0.6, 0.6, 0.3, 0.0),
+        (0.6, 0.6, 0.6, 0.6, 0.6, 0.3, -0.8),
+    )
+)
+"""What so many people are asked, up to `MANY`: of what is not told in words, of what is, and of words of their own.
+
+Most series expect hardly anybody, and how little is what is known of them least: chance makes more handfuls of four and
+five than the model says. Six who use one word, or mean one fault, are seldom chance; one topic they may have in common
+any day."""
+ONE_REGION = -0.5
+"""Ordinary trouble is everywhere: where one region stands out, something is there."""
+ONE_CHANNEL = 0.5
+"""A channel, or a channel of a region, without line or product: the same trouble is told in every channel."""
+
+
+def margin(measure: str, value: str, cell: Cell) -> float:
+    """Return what a series of one measure value and cell is asked beyond the opening score.
+
+    >>> margin("topic", "设备离线", (("line", "家居"),)), margin("topic", "设备离线", (("region", "华东"),))
+    (0.0, -0.5)
+    """
+    asked = HARM if harm_done(measure, value) else MEASURE.get(measure, 0.0)
+    names = {name for name, _ in cell}
+    if asked < 0.0 and not names & {"line", "product"}:
+        asked = 0.0  # harm comes from a thing: strangers all over the place are chance
+    if measure in TOLD and "region" in names and "channel" not in names:
+        asked += ONE_REGION
+    if measure in TOLD and "channel" in names and names <= {"channel", "region"}:
+        asked += ONE_CHANNEL
+    return asked
+
+
+def wording(measure: str) -> int:
+    """Return the row of `BY_NUMBER` that holds for a measure."""
+    return (measure in TOLD) + (measure in OWN_WORDS)
+
+
+def margin_of_number(wordings: Ints, counts: Floats) -> Floats:
+    """Return what is asked beyond that of so many people.
+
+    Parameters
+    ----------
+    wordings
+        Of each series, shape (rows,).
+    counts
+        People, shape (rows, windows), as the result.
+    """
+    asked: Floats = BY_NUMBER[wordings[:, None], np.minimum(counts, MANY).astype(np.int64)]
+    return asked

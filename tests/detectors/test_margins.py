@@ -1,0 +1,65 @@
+"""The margins: what chance makes often is told on stronger evidence, what it makes seldom on weaker."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_bank import START, batch, ordinary, run
+
+import detectors.margins
+from detectors.margins import MANY, margin, margin_of_number, wording
+from detectors.measures import may_open
+from qianshao.clock import HOUR_MS
+
+
+def asked(measure: str, people: int) -> float:
+    return float(margin_of_number(np.array([wording(measure)]), np.array([[float(people)]]))[0, 0])
+
+
+@pytest.mark.parametrize("measure", ["topic", "term", "theme", "ticket_type"])
+def test_a_handful_of_people_is_asked_for_stronger_evidence(measure: str) -> None:
+    assert asked(measure, 4) > asked(measure, 5) > asked(measure, MANY)
+    assert asked(measure, MANY) == asked(measure, 500)
+
+
+def test_many_who_share_a_word_or_a_fault_are_asked_for_less_than_many_who_share_a_topic() -> None:
+    assert asked("term", MANY) == asked("theme", MANY) < asked("topic", MANY) == 0.0
+
+
+@pytest.mark.parametrize("measure", ["code", "danger", "metric", "negative"])
+def test_what_is_not_told_in_words_is_asked_the_same_of_any_number(measure: str) -> None:
+    assert asked(measure, 3) == asked(measure, 50) == 0.0
+
+
+def test_one_region_is_asked_for_less_and_one_channel_for_more() -> None:
+    everywhere = margin("topic", "设备离线", ())
+    assert margin("topic", "设备离线", (("line", "家居"), ("region", "华东"))) < everywhere
+    assert margin("topic", "设备离线", (("channel", "app"), ("region", "华东"))) > everywhere
+    assert margin("topic", "设备离线", (("channel", "app"), ("line", "家居"))) == everywhere
+
+
+def test_the_cell_that_is_furthest_beyond_what_it_is_asked_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = ordinary(48) + batch(20, START + 40 * HOUR_MS)
+    in_regions = [found for found in run(events) if "region" in dict(found.series.dims)]
+    monkeypatch.setattr(detectors.margins, "ONE_REGION", 50.0)
+    dissuaded = [found for found in run(events) if "region" in dict(found.series.dims)]
+    assert in_regions
+    assert not dissuaded
+
+
+def test_what_a_handful_is_asked_does_not_hold_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(people: int) -> bool:
+        told = [found for found in run(ordinary(48) + batch(people, START + 40 * HOUR_MS)) if found.opens]
+        return any(found.series.measure == "term" for found in told)
+
+    assert opened(MANY - 1)
+    handful = np.array([50.0] * MANY + [0.0])
+    monkeypatch.setattr(detectors.margins, "BY_NUMBER", detectors.margins.BY_NUMBER + handful)
+    assert not opened(MANY - 1)
+    assert opened(MANY)
+
+
+@pytest.mark.parametrize("theme", ["核实来电真伪，已提醒客户", "修改发票抬头，待财务", "客户要求回电"])
+def test_what_agents_were_asked_for_or_did_opens_nothing_by_itself(theme: str) -> None:
+    assert not may_open("theme", theme)
+    assert may_open("theme", "水果腐烂，客户要求赔付")
