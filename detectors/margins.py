@@ -30,21 +30,19 @@ weaker: chance makes fewer strange cells of them than the number of their series
 TOLD = frozenset(("topic", "term", "theme", "ticket_type"))
 """What customers and agents put in words: the margins of number and place hold for these."""
 OWN_WORDS = frozenset(("term", "theme"))
-MANY = 6
+MANY = 7
 BY_NUMBER = np.array(
     (
-        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-        (0.6, 0.6, 0.6, 0.6, 0.6, 0.3, 0.0),
-        (0.6, 0.6, 0.6, 0.6, 0.6, 0.3, -0.8),
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        (0.6, 0.6, 0.6, 0.6, 0.6, 0.3, 0.0, 0.0),
+        (0.6, 0.6, 0.6, 0.6, 0.6, 0.3, -0.4, -1.2),
     )
 )
 """What so many people are asked, up to `MANY`: of what is not told in words, of what is, and of words of their own.
 
 Most series expect hardly anybody, and how little is what is known of them least: chance makes more handfuls of four and
-five than the model says. Six who use one word, or mean one fault, are seldom chance; one topic they may have in common
-any day."""
-ONE_REGION = -0.5
-"""Ordinary trouble is everywhere: where one region stands out, something is there."""
+five than the model says. Seven who use one word, or mean one fault, are seldom chance; one topic they may have in
+common any day."""
 ONE_CHANNEL = 0.5
 """A channel, or a channel of a region, without line or product: the same trouble is told in every channel."""
 
@@ -52,15 +50,13 @@ ONE_CHANNEL = 0.5
 def margin(measure: str, value: str, cell: Cell) -> float:
     """Return what a series of one measure value and cell is asked beyond the opening score.
 
-    >>> margin("topic", "设备离线", (("line", "家居"),)), margin("topic", "设备离线", (("region", "华东"),))
-    (0.0, -0.5)
+    >>> margin("topic", "设备离线", (("line", "家居"),)), margin("topic", "设备离线", (("channel", "app"),))
+    (0.0, 0.5)
     """
     asked = HARM if harm_done(measure, value) else MEASURE.get(measure, 0.0)
     names = {name for name, _ in cell}
     if asked < 0.0 and not names & {"line", "product"}:
         asked = 0.0  # harm comes from a thing: strangers all over the place are chance
-    if measure in TOLD and "region" in names and "channel" not in names:
-        asked += ONE_REGION
     if measure in TOLD and "channel" in names and names <= {"channel", "region"}:
         asked += ONE_CHANNEL
     return asked

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from math import log10
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +28,8 @@ AGAIN_MS = 2 * HOUR_MS
 """Who was seen so recently is no new sign of life: a conversation has many turns."""
 DAYS = 5
 """Days of an hour that are remembered."""
+LEAST_DAYS = 2
+"""Days of an hour that must be known of a line or a kind: one may have been the night of an incident."""
 KNOWN = 60.0
 """Signs of life that a channel must have given before its share means anything."""
 SHARE_AT_MOST = 0.95
@@ -75,7 +79,8 @@ class Source(NamedTuple):
 class _Life:
     """The signs of life of one source."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Source) -> None:
+        self.least_days = 1 if source.channel else LEAST_DAYS
         self.ring = [0] * _RING
         """By bin of the last three hours."""
         self.hour = 0
@@ -98,10 +103,11 @@ class SilenceWatch:
 
     A sign of life is a conversation, a ticket or a device that was not seen for two hours. Watched are channels, the
     customers of each line, its tickets and devices, and each kind of records altogether. Expected is what the source
-    gave in this hour of such days (working days apart from weekends and holidays), less where its fellows give less
-    than they did in theirs: a night, a weekend or a holiday empties all and is no silence. A channel whose hour is not
-    known yet is expected to have its share of all, and only watched. What the budget allows opens: channels from ten
-    minutes on, others from an hour on; an hour in which five were expected is watched. It ends when the source is back.
+    ordinarily gave in this hour of such days (working days apart from weekends and holidays), less where its fellows
+    give less than they did in theirs: a night, a weekend or a holiday empties all and is no silence. A channel whose
+    hour is not known yet is expected to have its share of all, and only watched. What the budget allows opens: channels
+    from ten minutes on, others from an hour on; an hour in which five were expected is watched. It ends when the source
+    is back.
 
     When it fails: everything falls silent at once; a closing time at another hour on a day of the same kind; on the
     first weekend nothing opens. Cost: 2 µs an event, and some 30 µs a source and five-minute bin.
@@ -144,7 +150,7 @@ class SilenceWatch:
             alike = sum(each.cell[0][0] == dimension for each in self._lives if each.cell)
             if dimension and alike >= (MAX_CHANNELS if dimension == "channel" else 3 * MAX_LINES):
                 return
-            life = self._lives[source] = _Life()
+            life = self._lives[source] = _Life(source)
             self._number[source] = len(self._number) + 1
         key = (who ^ (self._number[source] * _MIX)) & _MASK
         before = self._seen.pop(key, None)
@@ -262,10 +268,10 @@ class SilenceWatch:
         first, signs = bin_ - window + 1, 0.0
         for hour in range(first // _BINS, bin_ // _BINS + 1):
             known = life.hours.get(self._slot(hour * HOUR_MS))
-            if not known:
+            if known is None or len(known) < life.least_days:
                 return None
             bins = min(bin_, hour * _BINS + _BINS - 1) - max(first, hour * _BINS) + 1
-            signs += bins / _BINS * sum(known) / len(known)
+            signs += bins / _BINS * _typical(known)
         self._usuals[key] = signs
         return signs
 
@@ -327,7 +333,7 @@ class SilenceWatch:
         self._lives, self._number = {}, {}
         for measure, cell, ring, hour, total, hours in state["lives"]:
             source = Source(measure, tuple((name, value) for name, value in cell))
-            life = self._lives[source] = _Life()
+            life = self._lives[source] = _Life(source)
             self._number[source] = len(self._number) + 1
             life.ring, life.hour, life.total = list(ring), hour, total
             life.hours = {slot: list(counts) for slot, counts in hours}
@@ -337,6 +343,15 @@ class SilenceWatch:
             for measure, cell, since, told, opens in state["silences"]
         }
         self._of_channel = {(measure, channel): number for measure, channel, number in state["of_channel"]}
+
+
+def _typical(counts: Sequence[int]) -> float:
+    """What an hour ordinarily gives: the median of its days, of two the smaller, so that one incident raises nothing.
+
+    >>> _typical([4, 40]), _typical([4, 40, 5])
+    (4.0, 5.0)
+    """
+    return float(median(counts)) if len(counts) > 2 else float(min(counts))
 
 
 def _last(life: _Life, bin_: int, window: int) -> int:

@@ -31,6 +31,9 @@ SURE = 0.8
 """Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
 PURITY = 3
 """How much more the pure evidence of few says of a place than the mixed evidence of many."""
+ONE_PRODUCT = 0.8
+LEAST_STATED = 4
+"""So large a share of the telling events that state a product, and so many, must state one for it to be named."""
 ENOUGH = 3
 """Events that are enough to show an incident by."""
 GOES_ON = 0.2
@@ -341,7 +344,21 @@ class Case(msgspec.Struct, kw_only=True):
                 item[0],
             ),
         )
-        return best[1].dims
+        return self._with_product(best[1].dims)
+
+    def _with_product(self, dims: Dims) -> Dims:
+        """Name the product in place of its line, where nearly all that is not ordinary and states one states it."""
+        if "line" not in dims or "product" in dims:
+            return dims
+        counts: dict[str, int] = {}
+        for proof in self.evidence.values():
+            product = proof.places.get("product")
+            if product and proof.sure >= SURE and not lies_elsewhere(proof.places, dims):
+                counts[product] = counts.get(product, 0) + 1
+        most = max(counts, key=lambda each: (counts[each], each), default="")
+        if not most or counts[most] < max(LEAST_STATED, ONE_PRODUCT * sum(counts.values())):
+            return dims
+        return {name: value for name, value in dims.items() if name != "line"} | {"product": most}
 
     def growth(self) -> float:
         """Return how many times as many people came in the newest hour as in an hour before it; 1 = it just began.

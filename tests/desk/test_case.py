@@ -135,3 +135,14 @@ def test_the_pure_evidence_of_few_names_the_place_before_the_mixed_evidence_of_m
     assert target.dims == {"line": "家居"}
     target.take(msgspec.structs.replace(few, dims={"product": "门锁"}))
     assert target.dims == {"product": "门锁"}
+
+
+def test_the_product_that_nearly_all_state_is_named_in_place_of_its_line() -> None:
+    target, spread = case("a"), case("b")
+    many = msgspec.structs.replace(spoken(range(12)), observed=12.0)
+    others = msgspec.structs.replace(spoken(range(20, 26), product="摄像头", value="离线"), observed=6.0)
+    target.take(msgspec.structs.replace(many, dims={"line": "家居", "region": "华东"}))
+    assert target.dims == {"region": "华东", "product": "门锁"}
+    spread.take(msgspec.structs.replace(others, dims={"line": "家居"}))
+    spread.take(msgspec.structs.replace(many, dims={"line": "家居"}))
+    assert spread.dims == {"line": "家居"}

@@ -7,6 +7,7 @@ import pytest
 from test_bank import START, batch, ordinary, run
 
 import detectors.margins
+from detectors.cells import Cell
 from detectors.margins import MANY, margin, margin_of_number, wording
 from detectors.measures import may_open
 from qianshao.clock import HOUR_MS
@@ -31,20 +32,22 @@ def test_what_is_not_told_in_words_is_asked_the_same_of_any_number(measure: str)
     assert asked(measure, 3) == asked(measure, 50) == 0.0
 
 
-def test_one_region_is_asked_for_less_and_one_channel_for_more() -> None:
+def test_one_channel_of_everything_is_asked_for_more() -> None:
     everywhere = margin("topic", "设备离线", ())
-    assert margin("topic", "设备离线", (("line", "家居"), ("region", "华东"))) < everywhere
+    assert margin("topic", "设备离线", (("line", "家居"), ("region", "华东"))) == everywhere
     assert margin("topic", "设备离线", (("channel", "app"), ("region", "华东"))) > everywhere
     assert margin("topic", "设备离线", (("channel", "app"), ("line", "家居"))) == everywhere
 
 
 def test_the_cell_that_is_furthest_beyond_what_it_is_asked_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     events = ordinary(48) + batch(20, START + 40 * HOUR_MS)
-    in_regions = [found for found in run(events) if "region" in dict(found.series.dims)]
-    monkeypatch.setattr(detectors.margins, "ONE_REGION", 50.0)
-    dissuaded = [found for found in run(events) if "region" in dict(found.series.dims)]
-    assert in_regions
-    assert not dissuaded
+
+    def speaks(measure: str, value: str, cell: Cell) -> float:
+        return 0.0 if cell == (("line", "家居"),) else 50.0
+
+    assert any(len(found.series.dims) > 1 for found in run(events))
+    monkeypatch.setattr("detectors.bank.margin", speaks)
+    assert {found.series.dims for found in run(events)} == {(("line", "家居"),)}
 
 
 def test_what_a_handful_is_asked_does_not_hold_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +62,9 @@ def test_what_a_handful_is_asked_does_not_hold_for_many(monkeypatch: pytest.Monk
     assert opened(MANY)
 
 
-@pytest.mark.parametrize("theme", ["核实来电真伪，已提醒客户", "修改发票抬头，待财务", "客户要求回电"])
+@pytest.mark.parametrize(
+    "theme", ["核实来电真伪，已提醒客户", "修改发票抬头，待财务", "核对退款金额60元，无误", "客户要求回电"]
+)
 def test_what_agents_were_asked_for_or_did_opens_nothing_by_itself(theme: str) -> None:
     assert not may_open("theme", theme)
     assert may_open("theme", "水果腐烂，客户要求赔付")

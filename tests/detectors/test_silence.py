@@ -152,6 +152,18 @@ def test_a_line_held_back_for_forty_minutes_opens_nothing() -> None:
     assert not any(each.opens for each in told(events, until=NOON + 5 * HOUR_MS))
 
 
+def test_the_day_after_a_day_of_many_tickets_is_no_silence() -> None:
+    calm = centre(12)
+    rush = [
+        msgspec.structs.replace(event, id=f"{event.id}-{copy}", ticket=event.ticket + copy)
+        for event in calm
+        if event.kind == "ticket" and event.line == "到家" and 5 <= (event.ts - START) / DAY_MS < 5.9
+        for copy in range(1, 20)
+    ]
+    findings = told(sorted(calm + rush, key=lambda event: (event.ts, event.id)), until=START + 12 * DAY_MS)
+    assert [found for found in findings if found.opens] == []
+
+
 def test_a_log_that_pauses_altogether_is_no_silence_of_a_source() -> None:
     events = centre(5, alive=lambda ts, source: not NOON <= ts < NOON + 3 * HOUR_MS)
     assert not any(each.opens for each in told(events, until=NOON + 4 * HOUR_MS))

@@ -113,7 +113,7 @@ def test_late_labels_end_within_half_a_point_of_batch_and_wrong_ones_cost_at_mos
     source = collection(name)
     batch, online, noisy = [], [], []
     for seed, (train, tail) in enumerate(folds(source, shuffles)):
-        model = LogisticRegression(C=strength, max_iter=60, tol=1e-3)
+        model = LogisticRegression(C=strength, max_iter=300, tol=1e-3)
         model.fit(source.matrix[train], source.labels[train])
         batch.append(float((model.predict(source.matrix[tail]) == source.labels[tail]).mean()))
         learner = Learner(LIMITS)
