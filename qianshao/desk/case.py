@@ -31,9 +31,10 @@ SURE = 0.8
 """Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
 PURITY = 3
 """How much more the pure evidence of few says of a place than the mixed evidence of many."""
-ONE_PRODUCT = 0.8
 LEAST_STATED = 4
-"""So large a share of the telling events that state a product, and so many, must state one for it to be named."""
+"""Events that must state a dimension before they say where a case lies."""
+ONE_PRODUCT = 0.8
+"""So large a share of the telling events that state a product must state one for it to be named."""
 ENOUGH = 3
 """Events that are enough to show an incident by."""
 GOES_ON = 0.2

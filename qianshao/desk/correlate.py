@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
-from qianshao.desk.case import Case, stated
+from qianshao.desk.case import LEAST_STATED, Case, stated
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
 SAME_CAUSE_MS = 6 * HOUR_MS
 SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
-SAME_HOUR_MS = HOUR_MS
+EXACT_PLACE_MS = HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
-LEAST_STATED = 4
 ELSEWHERE = 0.2
 """Events of which a smaller share is of a place, of at least so many that say where they are, lie elsewhere."""
 STILL_FED_MS = HOUR_MS
@@ -126,7 +125,7 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
         _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims))
     ):
         return 1.2
-    fresh = finding.tick - (case.opened_at or case.created) <= SAME_HOUR_MS
+    fresh = finding.tick - (case.opened_at or case.created) <= EXACT_PLACE_MS
     if fresh and finding.dims == case.dims and "product" in finding.dims:
         return 1.1
     devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"

@@ -319,7 +319,6 @@ class Desk:
         """Merge a case with every live one that turns out to be the same cause; return what is left of it."""
         for other in sorted(self._cases.values(), key=lambda one: (one.created, one.incident)):
             if other is not case and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
-                # What people were told of stays what they know; of two such, the older.
                 keep, drop = sorted((case, other), key=_told_first)
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
