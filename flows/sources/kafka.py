@@ -220,6 +220,8 @@ class KafkaReader:
             self._beat(newest, now)
         if self._due:
             idle, clock = self._due.popleft()
+            # Counted from the last of a round: many idle partitions must not crowd out the one that has records.
+            self._beaten = now
             return self._batch(idle, clock=clock)
         partition = self._choose(now)
         if partition is None:
