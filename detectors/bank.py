@@ -22,7 +22,7 @@ from detectors.echoes import Echoes
 from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
 from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, localise
-from detectors.margins import HARM, margin, margin_of_number, wording
+from detectors.margins import HARM, margin, margin_of_number, margin_of_place, wording
 from detectors.measures import (
     ALONE_AT_LEAST,
     KIND,
@@ -352,10 +352,19 @@ class Bank:
             self._wording = np.array([wording(each[0]) for each in measured], dtype=np.int64)
 
     def _planned(self, row: int, ts: int) -> float:
-        """How many times its share a series may be on a planned day: what customers say, never what devices report."""
-        if WITNESS.get(self.table.measured[int(self.table.row_measured[row])][0]) == "devices":
+        """How many times its share a series may be on a planned day: what customers say, never what devices report.
+
+        Where a cell crosses lines, each line counts by its ordinary share of the series.
+        """
+        value = int(self.table.row_measured[row])
+        if WITNESS.get(self.table.measured[value][0]) == "devices":
             return 1.0
-        return self.calendar.multiplier(ts, dict(self.table.cells[int(self.table.row_cell[row])]).get("line", ""))
+        cell = dict(self.table.cells[int(self.table.row_cell[row])])
+        lines = {cell["line"]: 1.0} if "line" in cell else self.shares.of(value, cell, "line")
+        everywhere = self.calendar.multiplier(ts, "")
+        return everywhere + sum(
+            share * (self.calendar.multiplier(ts, line) - everywhere) for line, share in sorted(lines.items())
+        )
 
     def _speak(self, value: int, strange: list[_Strange], tick: int) -> Finding | None:
         """Make one finding of the strangest cell of a measure value, unless it said so already."""
@@ -455,6 +464,8 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
+        dims = {**cause.dims, **place}
+        opens = opens and top.over - margin_of_place(measure, dims) >= self._thresholds()[0]
         return Finding(
             series=Series(measure, name, cell),
             kind=kind,
@@ -466,8 +477,8 @@ class Bank:
             score=round(top.score, 3),
             witness=WITNESS.get(measure, "contacts"),
             evidence=tuple(carried),
-            dims={**cause.dims, **place},
-            suspect=self.rollouts.suspect({**cause.dims, **place}, carried, tick),
+            dims=dims,
+            suspect=self.rollouts.suspect(dims, carried, tick),
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not (by_device and only_warned(carried)),

@@ -6,11 +6,14 @@ margins are in −log10 of the tail probability; they were set on labelled fortn
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from detectors.cells import Cell
 from detectors.counts import Floats, Ints
 from detectors.measures import harm_done
+from qianshao.event import WIDE_DIMENSIONS
 
 HARM = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
@@ -46,6 +49,10 @@ common any day."""
 ONE_CHANNEL = 0.5
 """A channel, or a channel of a region, without line or product: the same trouble is told in every channel."""
 
+OF_NO_THING = {"term": 0.4, "theme": 0.4, "ticket_type": 1.0}
+"""Words and agents' labels that localisation finds in no product, model or release: what people grumble about anyhow
+rises together now and then over a whole line or region."""
+
 
 def margin(measure: str, value: str, cell: Cell) -> float:
     """Return what a series of one measure value and cell is asked beyond the opening score.
@@ -79,3 +86,12 @@ def margin_of_number(wordings: Ints, counts: Floats) -> Floats:
     """
     asked: Floats = BY_NUMBER[wordings[:, None], np.minimum(counts, MANY).astype(np.int64)]
     return asked
+
+
+def margin_of_place(measure: str, dims: Collection[str]) -> float:
+    """Return what a finding is asked beyond that where these dimensions name its cause.
+
+    >>> margin_of_place("term", {"line": "家居", "region": "华东"}), margin_of_place("term", {"product": "门锁"})
+    (0.4, 0.0)
+    """
+    return 0.0 if set(dims) - WIDE_DIMENSIONS else OF_NO_THING.get(measure, 0.0)

@@ -12,6 +12,9 @@ KINDS: tuple[str, ...] = ("chat", "call", "ticket", "device", "rating")
 DIMENSIONS: tuple[str, ...] = ("line", "product", "model", "firmware", "region", "channel")
 """The dimensions every event may carry; an event's own `dims` come on top."""
 
+WIDE_DIMENSIONS = frozenset(("line", "region", "channel"))
+"""Dimensions that name no thing: a cause lies in a product, a model or a release, and strangers share a region."""
+
 MAX_OWN_DIMS = 4
 """An event's own dimensions that are looked at, in order of name; further ones are only kept on the event."""
 

@@ -24,6 +24,10 @@ EXPLAINED = 0.2
 """So large a share of a secondary case's customers or devices must be those of the incident that explains it."""
 SAME_SUBJECT = 0.1
 """How well a case is explained by what both are about, or by one release, when few people are known to be the same."""
+PEOPLE_ONLY = frozenset(
+    ("物流配送", "错发漏发", "退款售后", "发票", "价格", "优惠活动", "改签退票", "服务态度", "会员积分", "信息隐私")
+)
+"""Topics of the shipped taxonomy that no device brings about: what one reports at the same time is another cause."""
 OWN_MEASURES = ("code", "template", "metric")
 """What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 
@@ -117,6 +121,10 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
         return 1.5
     if case.status == "resolved" or harmful != any(key.startswith("danger:") for key in case.witnessed):
         return release
+    devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
+    led = devices != (finding.witness == "devices")
+    if led and (said.topic if devices else _most(case.topics)) in PEOPLE_ONLY:
+        return release
     if release or (age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims)):
         return 1.3
     young = finding.tick - case.created <= SAME_PRODUCT_MS
@@ -128,8 +136,7 @@ def belongs(finding: Finding, said: Said, case: Case) -> float:
     fresh = finding.tick - (case.opened_at or case.created) <= EXACT_PLACE_MS
     if fresh and finding.dims == case.dims and "product" in finding.dims:
         return 1.1
-    devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
-    if age <= SAME_PRODUCT_MS and devices != (finding.witness == "devices") and _same_product(finding, said, case):
+    if age <= SAME_PRODUCT_MS and led and _same_product(finding, said, case):
         return 1.0
     return 0.0
 

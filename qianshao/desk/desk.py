@@ -20,6 +20,7 @@ from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
 from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
 from qianshao.desk.wording import about_of, telling, title_of
 from qianshao.errors import StoreError
+from qianshao.event import WIDE_DIMENSIONS
 from qianshao.finding import Finding
 from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar, SuspectRollout
 from qianshao.push import Push
@@ -638,6 +639,8 @@ def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
         return "never_seen_code"
     if strong:
         return "overwhelming_rise"
+    if not case.dims.keys() - WIDE_DIMENSIONS:
+        return None  # two weak witnesses of a whole line or region have met by chance
     best: dict[str, float] = {}
     for each in case.witnessed.values():
         score = each.score if held else each.free_score

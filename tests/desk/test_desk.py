@@ -15,6 +15,7 @@ from qianshao.desk.correlate import contradict
 from qianshao.desk.desk import REOPEN_MS, RESOLVE_MS, WATCH_MS, Desk
 from qianshao.errors import StoreError
 from qianshao.incident import IncidentChange
+from qianshao.series import Series
 
 
 def steps(changes: list[IncidentChange]) -> list[tuple[str, str]]:
@@ -45,6 +46,39 @@ def test_two_weak_but_independent_witnesses_open_one_incident() -> None:
     )
     changes, _, _ = target.advance([device], later)
     assert steps(changes) == [("opened", "two_witnesses")]
+
+
+@pytest.mark.parametrize(
+    ("dims", "opens"),
+    [
+        ({}, False),
+        ({"line": "家居"}, False),
+        ({"line": "家居", "region": "华东"}, False),
+        ({"channel": "app"}, False),
+        ({"product": "门锁"}, True),
+        ({"app_version": "9.4.0"}, True),
+    ],
+)
+def test_two_weak_witnesses_open_an_incident_of_a_thing_only(dims: Dims, opens: bool) -> None:
+    target = desk()
+    words = finding(customers=range(6), dims=dims, product=None, opens=False, score=5.2)
+    tickets = msgspec.structs.replace(words, series=Series("ticket_type", "故障", ()), witness="tickets", score=5.6)
+    changes, _, _ = target.advance([words, tickets], NOON)
+    assert [change.change == "opened" for change in changes] == [opens]
+
+
+def test_what_devices_report_is_no_witness_of_what_no_device_brings_about() -> None:
+    def told(topic: str) -> list[str]:
+        target = desk()
+        device = finding(
+            customers=range(100, 106), measure="code", value="W120", witness="devices", opens=False, score=5.6
+        )
+        words = finding(customers=range(6), value=topic, tick=NOON + MINUTE_MS, opens=False, score=5.2)
+        changes = target.advance([device], NOON)[0] + target.advance([words], words.tick)[0]
+        return [change.change for change in changes]
+
+    assert told("设备离线") == ["watched", "opened"]
+    assert told("发票") == ["watched", "watched"]
 
 
 def test_the_same_witness_twice_is_not_two_witnesses() -> None:

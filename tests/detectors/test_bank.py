@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.bank import Bank
+from detectors.calendar import Calendar, PlannedDay
+from detectors.cells import Cell
 from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection
 from qianshao.errors import StoreError
@@ -325,3 +327,36 @@ def test_the_place_of_the_cell_that_alarmed_is_named_among_many_ordinary_custome
     told = [found for found in run(events + cause) if found.opens]
     assert told
     assert all(found.dims.get("region") == "华东" for found in told)
+
+
+def sale(day: int, *, line: str, topic: str, number: int) -> list[Observation]:
+    """Contacts of one line about one topic, spread over one day, of all regions and channels."""
+    begin, pause = START + day * 24 * HOUR_MS, 24 * HOUR_MS // number
+    return [
+        Observation(
+            id=f"s{day}-{line}-{index}",
+            kind="chat",
+            ts=begin + index * pause,
+            line=line,
+            region=REGIONS[index % len(REGIONS)],
+            customer=day * 1_000_000 + (index + 1) * 1_000 + len(line),
+            role="customer",
+            topic=topic,
+        )
+        for index in range(number)
+    ]
+
+
+def test_a_sale_of_one_line_is_expected_of_the_cells_that_cross_lines_too() -> None:
+    events = ordinary(96) + [event for day in range(3) for event in sale(day, line="到家", topic="支付扣款", number=100)]
+    events += sale(3, line="到家", topic="支付扣款", number=400)
+
+    def opened(*days: PlannedDay) -> set[Cell]:
+        calendar = Calendar(list(days), ZONE)
+        root = Bank(Detection(), root=True, decision_ms=10 * SECOND_MS, zone=ZONE, calendar=calendar)
+        return {found.series.dims for found in run(events, target=root) if found.opens}
+
+    assert () in opened()
+    assert opened(PlannedDay("2025-12-14", "大促", "到家", 3.0)) == set()
+    assert opened(PlannedDay("2025-12-14", "大促", "", 3.0)) == set()
+    assert () in opened(PlannedDay("2025-12-14", "大促", "家居", 3.0))

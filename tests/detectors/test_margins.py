@@ -8,7 +8,7 @@ from test_bank import START, batch, ordinary, run
 
 import detectors.margins
 from detectors.cells import Cell
-from detectors.margins import MANY, margin, margin_of_number, wording
+from detectors.margins import MANY, margin, margin_of_number, margin_of_place, wording
 from detectors.measures import may_open
 from qianshao.clock import HOUR_MS
 
@@ -68,3 +68,32 @@ def test_what_a_handful_is_asked_does_not_hold_for_many(monkeypatch: pytest.Monk
 def test_what_agents_were_asked_for_or_did_opens_nothing_by_itself(theme: str) -> None:
     assert not may_open("theme", theme)
     assert may_open("theme", "水果腐烂，客户要求赔付")
+
+
+@pytest.mark.parametrize("measure", ["term", "theme", "ticket_type"])
+def test_words_of_no_product_model_or_release_are_asked_for_more(measure: str) -> None:
+    for wide in ((), ("line",), ("region",), ("channel", "line", "region")):
+        assert margin_of_place(measure, wide) > 0.0
+    for thing in ("product", "model", "firmware", "app_version"):
+        assert margin_of_place(measure, (thing,)) == margin_of_place(measure, ("line", "region", thing)) == 0.0
+
+
+@pytest.mark.parametrize("measure", ["code", "topic", "danger"])
+def test_codes_topics_and_harm_are_asked_the_same_everywhere(measure: str) -> None:
+    assert margin_of_place(measure, ()) == margin_of_place(measure, ("product",)) == 0.0
+
+
+def test_a_word_opens_on_weaker_evidence_where_it_is_placed_in_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(product: str | None) -> bool:
+        cause = batch(MANY, START + 40 * HOUR_MS)
+        for number, event in enumerate(cause):
+            event.product = product or ("门锁", "摄像头")[number % 2]
+            event.region = ("华东", "华南", "华北", "西南")[number % 4]
+        told = [found for found in run(ordinary(48) + cause) if found.opens]
+        return any(found.series.measure == "term" for found in told)
+
+    assert opened("门锁")
+    assert opened(None)
+    monkeypatch.setitem(detectors.margins.OF_NO_THING, "term", 50.0)
+    assert opened("门锁")
+    assert not opened(None)
