@@ -348,7 +348,9 @@ def sale(day: int, *, line: str, topic: str, number: int) -> list[Observation]:
 
 
 def test_a_sale_of_one_line_is_expected_of_the_cells_that_cross_lines_too() -> None:
-    events = ordinary(96) + [event for day in range(3) for event in sale(day, line="到家", topic="支付扣款", number=100)]
+    events = ordinary(96) + [
+        event for day in range(3) for event in sale(day, line="到家", topic="支付扣款", number=100)
+    ]
     events += sale(3, line="到家", topic="支付扣款", number=400)
 
     def opened(*days: PlannedDay) -> set[Cell]:
