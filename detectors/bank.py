@@ -16,7 +16,7 @@ from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
 from detectors.cells import Cell, Signature, signature
-from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Ints, Measured
+from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
@@ -138,6 +138,7 @@ class Bank:
         """Of each measure value: below how many customers a day a series has nothing to say."""
         self._rare: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._harm: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._by_device: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._wording: Ints = np.zeros(0, dtype=np.int64)
         self._learnt: dict[int, int] = {}
         """When each theme was first counted."""
@@ -323,7 +324,7 @@ class Bank:
         best = np.where(strange, over, -np.inf).argmax(axis=1)
         top, over = scores[np.arange(len(rows)), best], over[np.arange(len(rows)), best]
         weak_or_opening = np.where(self._harm[of_value], min(weak, opening + HARM), weak)
-        kept = np.flatnonzero((top >= weak_or_opening) & (self.baseline.history(rows) >= LEARNING_CUSTOMERS))
+        kept = np.flatnonzero((top >= weak_or_opening) & (self._history(rows) >= LEARNING_CUSTOMERS))
         if not len(kept):
             return []
         self.baseline.alarm(rows[kept[top[kept] >= opening]], tick)
@@ -349,7 +350,18 @@ class Bank:
             self._least = np.array([PAIR if bodily(*each) else least for each in measured], dtype=np.int64)
             self._rare = np.array([each[0] == "danger" for each in measured], dtype=np.bool_)
             self._harm = np.array([harm_done(*each) for each in measured], dtype=np.bool_)
+            self._by_device = np.array([WITNESS.get(each[0]) == "devices" for each in measured], dtype=np.bool_)
             self._wording = np.array([wording(each[0]) for each in measured], dtype=np.int64)
+
+    def _history(self, rows: Ints) -> Floats:
+        """Return how many customers the expectation of each row rests on.
+
+        What a new release reports is judged by what its parent does, from the first device on: most who report anything
+        in it are its victims, and their errors would be all that is ever known of it.
+        """
+        above = self.table.parent[rows]
+        inherits = self._by_device[self.table.row_measured[rows]] & (above >= 0)
+        return np.where(inherits, self.baseline.history(np.maximum(above, 0)), self.baseline.history(rows))
 
     def _planned(self, row: int, ts: int) -> float:
         """How many times its share a series may be on a planned day: what customers say, never what devices report.

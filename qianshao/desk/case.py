@@ -31,6 +31,9 @@ SURE = 0.8
 """Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
 PURITY = 3
 """How much more the pure evidence of few says of a place than the mixed evidence of many."""
+MOVES = 0.5
+"""A finding moves the place of its measure value if it knows at least this share of the largest excess found so far: a
+cause of everything is found in each line as well, in one after the other."""
 LEAST_STATED = 4
 """Events that must state a dimension before they say where a case lies."""
 ONE_PRODUCT = 0.8
@@ -84,14 +87,13 @@ class Witnessed(msgspec.Struct, kw_only=True):
     """What it says without the evidence that has another explanation (`Case.waits`): only this opens an incident."""
     free_score: float
     dims: Dims
+    """Where it lies: what the finding said whose excess this is."""
+    excess: float
+    """How many events speak beyond the ordinary in that place."""
     weight: int
     """Events that carried the newest finding."""
     keywords: tuple[str, ...]
     quotes: tuple[str, ...]
-
-    def excess(self) -> float:
-        """Return how many events speak beyond the ordinary; much that is hardly strange weighs less than a little."""
-        return self.weight * max(0.0, 1.0 - self.expected / max(self.observed, 1.0)) ** PURITY
 
 
 class Proof(msgspec.Struct, gc=False):
@@ -187,6 +189,11 @@ class Case(msgspec.Struct, kw_only=True):
             self.freed_at > 0 and finding.series.measure != "danger" and not goes_on(finding, self.freed_at)
         )
         self.returned = [each for each in self.returned if each != key]
+        sure = max(0.0, 1.0 - finding.expected / max(finding.observed, 1.0))
+        # Much that is hardly strange says less of a place than a little that is.
+        excess, dims = len(finding.evidence) * sure**PURITY, finding.dims
+        if before is not None and excess < MOVES * before.excess:
+            excess, dims = before.excess, before.dims
         self.witnessed[key] = Witnessed(
             witness=finding.witness,
             kind=finding.kind,
@@ -199,14 +206,14 @@ class Case(msgspec.Struct, kw_only=True):
             opens=finding.opens or (before is not None and before.opens),
             free_opens=(finding.opens and not held) or (before is not None and before.free_opens),
             free_score=max(0.0 if held else finding.score, 0.0 if before is None else before.free_score),
-            dims=finding.dims,
+            dims=dims,
+            excess=excess,
             weight=len(finding.evidence),
             keywords=finding.keywords,
             quotes=finding.quotes,
         )
         self.last_evidence = finding.tick
         self.suspect = finding.suspect or self.suspect
-        sure = max(0.0, 1.0 - finding.expected / max(finding.observed, 1.0))
         for event in self._concerned(finding):
             proof = self.evidence.get(event.id)
             telling = 1 + bool(event.terms) + 2 * bool(event.danger) + bool(event.code)
@@ -247,6 +254,8 @@ class Case(msgspec.Struct, kw_only=True):
                 ours.free_opens = ours.free_opens or theirs.free_opens
                 ours.free_score = max(ours.free_score, theirs.free_score)
                 ours.window_start = min(ours.window_start, theirs.window_start)
+                if theirs.excess > ours.excess:
+                    ours.excess, ours.dims = theirs.excess, theirs.dims
         for name, proof in other.evidence.items():
             if name not in self.evidence and proof.ts > self.let_go:
                 self._count(name, proof)
@@ -341,7 +350,7 @@ class Case(msgspec.Struct, kw_only=True):
             key=lambda item: (
                 item[1].kind in ("silence", "drop"),
                 item[1].witness == "devices" and item[1].weight >= 8,
-                item[1].excess(),
+                item[1].excess,
                 item[0],
             ),
         )

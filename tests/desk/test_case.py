@@ -146,3 +146,33 @@ def test_the_product_that_nearly_all_state_is_named_in_place_of_its_line() -> No
     spread.take(msgspec.structs.replace(others, dims={"line": "家居"}))
     spread.take(msgspec.structs.replace(many, dims={"line": "家居"}))
     assert spread.dims == {"line": "家居"}
+
+
+def at(product: str, people: int, expected: float = 0.1) -> Finding:
+    """One measure value, found in the root or in a line."""
+    found = finding(customers=range(people), dims={"product": product} if product else {}, product=product or None)
+    return msgspec.structs.replace(found, expected=expected, observed=float(people))
+
+
+def test_a_cause_of_everything_is_not_moved_into_each_line_where_it_is_found_as_well() -> None:
+    target, places = case(), []
+    for found in (at("", 40), at("门锁", 15), at("摄像头", 18), at("", 45)):
+        target.take(found)
+        places.append(target.dims)
+    assert places == [{}, {}, {}, {}]
+
+
+def test_a_place_moves_to_where_most_of_the_excess_is() -> None:
+    target = case()
+    target.take(at("", 40, expected=8.0))
+    assert target.dims == {}
+    target.take(at("门锁", 30))
+    assert target.dims == {"product": "门锁"}
+
+
+def test_of_two_merged_cases_the_larger_excess_says_where_they_lie() -> None:
+    one, other = case("a"), case("b")
+    one.take(at("门锁", 10))
+    other.take(at("", 40))
+    one.absorb(other)
+    assert one.dims == {}
