@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
@@ -84,61 +85,89 @@ def said_by(finding: Finding) -> Said:
     )
 
 
-def belongs(finding: Finding, said: Said, case: Case) -> float:
-    """Return how strongly a finding belongs to a case, 0 = not at all.
+class Bond(IntEnum):
+    """Why a finding belongs to a case, the weakest reason first."""
 
-    The order of reasons: shared customers (2 and more), the same measure value in a place that does not contradict
-    (1.5), the same model or release within half a day (1.3), the same problem or fine place within hours (1.2), exactly
-    the same place with a product within an hour (1.1), the same product within a few (1): two causes in one product in
-    one morning are rarer than two words for one cause. Shared customers alone never join findings whose places
-    contradict each other: chains through one busy customer would swallow strangers. Only a release of the event's own
-    dimensions, such as an app version, joins products. Without shared customers, nothing joins a finding whose events
-    lie elsewhere, or a case whose events do, and no word that was not heard for a day: an incident of many days would
-    know every word in the end. Another topic joins by its place in the first hours only; a product joins when devices
-    lead and people follow, or the other way round; dangers and what is none stay apart, and a case that is over is
-    joined by its own words alone.
+    NONE = 0
+    LED = 1
+    """Devices lead and people follow in one product within hours, or the other way round."""
+    EXACT_PLACE = 2
+    """Exactly the same place with a product within an hour: two causes in one product in one hour are rarer than two
+    words for one cause."""
+    PROBLEM = 3
+    """The same topic in the same product, or the same fine place, within hours."""
+    RELEASE = 4
+    """The same model or release within half a day."""
+    VALUE = 5
+    """The same measure value in a place that does not contradict, within a day."""
+    PEOPLE = 6
+    """Enough of the same customers."""
+
+
+def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
+    """Return why a finding belongs to a case, and which share of the smaller one's customers is in both.
+
+    Shared customers alone never join findings whose places contradict each other: chains through one busy customer
+    would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
+    Without shared customers, nothing joins a finding whose events lie elsewhere, or a case whose events do, and no word
+    that was not heard for a day: an incident of many days would know every word in the end. Dangers and what is none
+    stay apart, as does what no device brings about from what devices report; a case that is over is joined by its own
+    words alone.
     """
     age = finding.tick - case.last_evidence
-    release = 1.3 if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else 0.0
+    release = Bond.RELEASE if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else Bond.NONE
     if age > SAME_VALUE_MS or contradict(finding.dims, case.dims):
-        return release
-    key = f"{finding.series.measure}:{finding.series.value}"
-    known = case.witnessed.get(key)
-    if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
-        known = None
+        return release, 0.0
     if finding.kind in ("silence", "drop"):
-        silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
-        live = finding.opens or case.status != "resolved"  # what is only watched reopens nothing
-        return 1.5 if silent and live and finding.dims == case.dims else 0.0
-    shared = meeting(said.people, case.customers)
-    smaller = min(len(said.people), len(case.customers))
-    if smaller and shared >= LEAST_SHARED and shared >= SHARED_CUSTOMERS * smaller:
-        return 2.0 + shared / smaller
+        return _silent_alike(finding, case), 0.0
+    share = _share_of_smaller(said.people, case.customers)
+    if share >= SHARED_CUSTOMERS:
+        return Bond.PEOPLE, share
     if _elsewhere(said.places, case.dims) or _elsewhere(case.places, finding.dims):
-        return release
+        return release, share
+    known = case.witnessed.get(f"{finding.series.measure}:{finding.series.value}")
+    heard = known is not None and finding.tick - known.window_end <= SAME_VALUE_MS
+    if known is not None and heard and (known.opens or case.status == "watching"):
+        return Bond.VALUE, share
     harmful = finding.series.measure == "danger"
-    if known is not None and (known.opens or case.status == "watching"):
-        return 1.5
     if case.status == "resolved" or harmful != any(key.startswith("danger:") for key in case.witnessed):
-        return release
+        return release, share
     devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
     led = devices != (finding.witness == "devices")
     if led and (said.topic if devices else _most(case.topics)) in PEOPLE_ONLY:
-        return release
-    if release or (age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims)):
-        return 1.3
-    young = finding.tick - case.created <= SAME_PRODUCT_MS
-    other = said.topic is not None and _most(case.topics) not in (None, said.topic)
-    if age <= SAME_CAUSE_MS and (
-        _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims))
-    ):
-        return 1.2
+        return release, share
+    return release or _joined_by_place(finding, said, case, led=led), share
+
+
+def _silent_alike(finding: Finding, case: Case) -> Bond:
+    """A silence joins silences of exactly its place; what is only watched reopens nothing."""
+    silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
+    live = finding.opens or case.status != "resolved"
+    return Bond.VALUE if silent and live and finding.dims == case.dims else Bond.NONE
+
+
+def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> Bond:
+    """Join what neither people nor words join; another topic does in the first hours only."""
+    age = finding.tick - case.last_evidence
+    if age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims):
+        return Bond.RELEASE
+    if age <= SAME_CAUSE_MS:
+        young = finding.tick - case.created <= SAME_PRODUCT_MS
+        other = said.topic is not None and _most(case.topics) not in (None, said.topic)
+        if _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims)):
+            return Bond.PROBLEM
     fresh = finding.tick - (case.opened_at or case.created) <= EXACT_PLACE_MS
     if fresh and finding.dims == case.dims and "product" in finding.dims:
-        return 1.1
+        return Bond.EXACT_PLACE
     if age <= SAME_PRODUCT_MS and led and _same_product(finding, said, case):
-        return 1.0
-    return 0.0
+        return Bond.LED
+    return Bond.NONE
+
+
+def _share_of_smaller(one: Mapping[int, int], other: Mapping[int, int]) -> float:
+    """The share of the smaller group that spoke in both; 0 for a handful, which meets by chance."""
+    shared = meeting(one, other)
+    return shared / min(len(one), len(other)) if shared >= LEAST_SHARED else 0.0
 
 
 def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str | list[str]]) -> bool:

@@ -12,7 +12,16 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
-from qianshao.desk.correlate import SHARED_CUSTOMERS, belongs, contradict, explains, meeting, said_by, still_explains
+from qianshao.desk.correlate import (
+    SHARED_CUSTOMERS,
+    Bond,
+    belongs,
+    contradict,
+    explains,
+    meeting,
+    said_by,
+    still_explains,
+)
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
@@ -40,8 +49,6 @@ MAX_CASES = 2_000
 TWO_WITNESSES = 8.7
 """Scores of two independent witnesses add up, as their probabilities multiply."""
 
-SAME_EVIDENCE = 1.5
-"""How strongly a finding must belong to a dismissed case to be swallowed by it: the same value or the same people."""
 REGRET = 3
 """A case that a person dismissed opens again when so many times as many people are hurt."""
 MAX_ACTIONS = 10_000
@@ -306,11 +313,12 @@ class Desk:
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         said = said_by(finding)
         matches = sorted(
-            (-strength, case.status not in _TOLD, case.created, case.incident)
+            (-bond, -share if bond is Bond.PEOPLE else 0.0, case.status not in _TOLD, case.created, case.incident)
             for case in self._cases.values()
             if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
-            for strength in (belongs(finding, said, case),)
-            if strength > 0 and (case.status != "dismissed" or strength >= SAME_EVIDENCE)
+            for bond, share in (belongs(finding, said, case),)
+            # A dismissed case swallows what says or hurts the same.
+            if bond and (case.status != "dismissed" or bond >= Bond.VALUE)
         )
         if not matches:
             return self._new_case(finding, tick)

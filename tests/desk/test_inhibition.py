@@ -6,7 +6,7 @@ import random
 
 import msgspec
 from desk_fakes import NOON, Dims, desk, finding
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qianshao.action import Action
@@ -307,6 +307,15 @@ def findings_of(plan: list[tuple[int, int, str, bool, Dims, int]]) -> list[Findi
 
 @settings(max_examples=60, deadline=None)
 @given(plan=PLANS, seed=st.integers(0, 5))
+@example(
+    plan=[
+        (0, 6, "topic:支付失败", True, {}, 0),
+        (0, 3, "topic:支付失败", False, {}, 400),
+        (0, 9, "topic:退款售后", True, {}, 0),
+        (0, 6, "topic:支付失败", True, {}, 0),
+    ],
+    seed=0,
+)
 def test_nobody_is_told_of_what_is_watched_and_the_order_within_a_tick_changes_nothing(
     plan: list[tuple[int, int, str, bool, Dims, int]], seed: int
 ) -> None:
@@ -331,7 +340,9 @@ def test_nobody_is_told_of_what_is_watched_and_the_order_within_a_tick_changes_n
         before = standing.get(change.incident)
         standing[change.incident] = change
         if change.reason == "inhibited_by_parent":
-            parent = standing[change.parent or ""]
+            # Of one tick the changes stand in order of incidents: the parent may have been opened again in it.
+            of_parent = [each for each in changes if each.incident == change.parent and each.at <= change.at]
+            parent = of_parent[-1]
             assert parent.opened_at is not None
             assert parent.status in ("open", "acknowledged", "mitigated")
             assert before is None or before.status == "watching"
