@@ -309,7 +309,10 @@ def findings_of(plan: list[tuple[int, int, str, bool, Dims, int]]) -> list[Findi
 @given(plan=PLANS, seed=st.integers(0, 5))
 @example(
     plan=[
-        (0, 6, "topic:支付失败", True, {}, 0),
+        (0, 3, "topic:支付失败", False, {}, 0),
+        (0, 3, "topic:支付失败", False, {}, 0),
+        (0, 3, "topic:支付失败", False, {}, 1),
+        (6, 3, "topic:支付失败", True, {}, 0),
         (0, 3, "topic:支付失败", False, {}, 400),
         (0, 9, "topic:退款售后", True, {}, 0),
         (0, 6, "topic:支付失败", True, {}, 0),
