@@ -500,7 +500,7 @@ class Bank:
         self, value: int, top: _Strange, start: int, fixed: Mapping[str, str], names: Sequence[str], *, by_device: bool
     ) -> Cause:
         """Localise the events of a measure value that agree with what is fixed, among some dimensions."""
-        events = [event for event in self.recent.since(value, start) if _agrees(event, fixed)]
+        events = [event for event in self.recent.since(value, start) if event.agrees(fixed)]
         own = sorted({key for event in events for key in event.dims})[:MAX_OWN_DIMS]
         order = sorted(names, key=lambda name: name not in ("product", "line"))
         tried = [*order, *own] if names else []
@@ -648,7 +648,3 @@ def _compatible(one: Cell, other: Cell) -> bool:
     """True unless the cells contradict each other in a dimension."""
     values = dict(one)
     return all(values.get(name, value) == value for name, value in other)
-
-
-def _agrees(event: Observation, fixed: Mapping[str, str]) -> bool:
-    return all((event.dimension(name) or value) == value for name, value in fixed.items())

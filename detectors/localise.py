@@ -136,7 +136,7 @@ def localise(
                 best = each
                 break
     dims = lattice.named(best)
-    return Cause(dims, tuple(event for event in evidence if _agrees(event, dims)))
+    return Cause(dims, tuple(event for event in evidence if event.agrees(dims)))
 
 
 class _Lattice:
@@ -361,12 +361,3 @@ class _Lattice:
         product = tuple(each for each in best.choices if each.name in BROAD)
         top = int(carried.argmax())
         return self.values["model"][top] if self._shares(product, "model")[top] < IMPLIES else ""
-
-
-def _agrees(event: Observation, dims: Mapping[str, str | list[str]]) -> bool:
-    """Return whether the event states nothing else than these dimensions."""
-    for name, value in dims.items():
-        said = event.dimension(name)
-        if said and (said not in value if isinstance(value, list) else said != value):
-            return False
-    return True

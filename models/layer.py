@@ -204,7 +204,7 @@ class OnlineLayer:
 
     def _logits(self, rows: sparse.csr_matrix, columns: NDArray[np.int32]) -> Floats:
         count = len(self.labels)
-        return np.asarray(rows @ self._weights[columns], np.float32)[:, :count] + self._bias[:count]
+        return np.asarray(rows @ self._weights.take(columns, axis=0), np.float32)[:, :count] + self._bias[:count]
 
     def _step(
         self,
@@ -223,7 +223,7 @@ class OnlineLayer:
         errors *= np.where(doubted, doubt, np.float32(1.0))[:, None]
         rate = (_RATE + _YOUNG_RATE / (1.0 + self.taught[:count] / _YOUNG_LABELS)).astype(np.float32)
         gradient = np.asarray(rows.T @ errors, np.float32)
-        weights, sums = self._weights[columns], self._sums[columns]
+        weights, sums = self._weights.take(columns, axis=0), self._sums.take(columns, axis=0)
         sums[:, :count] += gradient * gradient
         weights[:, :count] -= rate * gradient / np.sqrt(sums[:, :count] + np.float32(_FLOOR))
         self._sums[columns] = sums
@@ -240,7 +240,7 @@ class OnlineLayer:
         self._sharpness = min(max(self._sharpness - step, _SHARPNESS_RANGE[0]), _SHARPNESS_RANGE[1])
 
     def _good_guesses(self, good: _Good, rows: sparse.csr_matrix, columns: NDArray[np.int32]) -> NDArray[np.intp]:
-        logits = np.asarray(rows @ good.weights[columns].astype(np.float32), np.float32) + good.bias
+        logits = np.asarray(rows @ good.weights.take(columns, axis=0).astype(np.float32), np.float32) + good.bias
         for slot, label in enumerate(good.labels):
             if self.labels[slot] != label:
                 logits[:, slot] = -np.inf
@@ -327,7 +327,13 @@ class OnlineLayer:
 
 def _compact(matrix: sparse.csr_matrix) -> tuple[NDArray[np.int32], sparse.csr_matrix]:
     """Return the features that occur, and the rows over these alone."""
-    columns, inverse = np.unique(matrix.indices, return_inverse=True)
+    # A table of all features is quicker to fill than the ones that occur are to sort.
+    seen = np.zeros(matrix.shape[1], np.bool_)
+    seen[matrix.indices] = True
+    columns = np.flatnonzero(seen).astype(np.int32)
+    places = np.empty(matrix.shape[1], np.int32)
+    places[columns] = np.arange(len(columns), dtype=np.int32)
+    inverse = places.take(matrix.indices)
     return columns, sparse.csr_matrix((matrix.data, inverse, matrix.indptr), shape=(matrix.shape[0], len(columns)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -124,6 +125,18 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
             value: str | None = getattr(self, name)
             return value
         return self.dims.get(name)
+
+    def agrees(self, dims: Mapping[str, str | list[str]]) -> bool:
+        """Return whether the event states nothing else than these dimensions; what it does not state agrees.
+
+        >>> Observation(id="a", kind="chat", ts=0, region="华东").agrees({"region": ["华东", "华北"], "line": "家居"})
+        True
+        """
+        for name, value in dims.items():
+            said = self.dimension(name)
+            if said and (said not in value if isinstance(value, list) else said != value):
+                return False
+        return True
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, gc=False):
