@@ -458,7 +458,7 @@ class Bank:
         anchor = dict(cell)
         fixed = {key: anchor[key] for key in ("line",) if key in anchor} | dict(place)
         cause = self._explain(value, top, start, fixed, [] if place else DIMENSIONS, by_device=by_device)
-        told = {} if place else self._told_by_cell(anchor, cause.dims, top, strange)
+        told = {} if place else self._told_by_cell(anchor, cause.dims, top, strange, by_device=by_device)
         if told:
             fixed |= told
             rest = [name for name in DIMENSIONS if name not in fixed]
@@ -477,6 +477,8 @@ class Bank:
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
         dims = {**cause.dims, **place}
+        if not dims and not self.root:
+            dims = dict(fixed)  # the shard of a line knows nobody else: whatever it finds lies in its line
         opens = opens and top.over - margin_of_place(measure, dims) >= self._thresholds()[0]
         return Finding(
             series=Series(measure, name, cell),
@@ -515,7 +517,13 @@ class Bank:
         )
 
     def _told_by_cell(
-        self, anchor: Mapping[str, str], dims: Mapping[str, object], top: _Strange, strange: Sequence[_Strange]
+        self,
+        anchor: Mapping[str, str],
+        dims: Mapping[str, object],
+        top: _Strange,
+        strange: Sequence[_Strange],
+        *,
+        by_device: bool,
     ) -> dict[str, str]:
         """Return what the strange cell says of its place beyond `dims`, if it stands out from what `dims` names.
 
@@ -529,7 +537,8 @@ class Bank:
         cells = self.table.cells
         rival = max(
             (each.score for each in strange if set(cells[int(self.table.row_cell[each.row])]) <= named),
-            default=self._thresholds()[1],
+            # Devices state where they are: a place of theirs that is not strange at all is none.
+            default=0.0 if by_device else self._thresholds()[1],
         )
         return beyond if top.score - rival >= STANDS_OUT else {}
 

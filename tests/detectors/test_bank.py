@@ -362,3 +362,49 @@ def test_a_sale_of_one_line_is_expected_of_the_cells_that_cross_lines_too() -> N
     assert opened(PlannedDay("2025-12-14", "大促", "到家", 3.0)) == set()
     assert opened(PlannedDay("2025-12-14", "大促", "", 3.0)) == set()
     assert () in opened(PlannedDay("2025-12-14", "大促", "家居", 3.0))
+
+
+def app_logs(
+    number: int, ts: int, *, code: str, every_ms: int, version: str, product: str = "钱包"
+) -> list[Observation]:
+    """Lines that apps write, each on a telephone of its own."""
+    return [
+        Observation(
+            id=f"a{code}{version}-{index}",
+            kind="device",
+            ts=ts + index * every_ms,
+            line="支付",
+            product=product,
+            customer=2_000_000 + ts % 9_999_991 + index,
+            device=2_000_000 + ts % 9_999_991 + index,
+            dims={"app_version": version},
+            level="error" if code else "info",
+            code=code,
+            text="session expired",
+            template="session expired",
+        )
+        for index in range(number)
+    ]
+
+
+def test_errors_of_a_new_release_are_told_at_once_and_named_by_it_among_those_of_the_old_one() -> None:
+    usual = app_logs(48 * 120, START, code="", every_ms=MINUTE_MS // 2, version="9.3.1", product="阅读")
+    usual += app_logs(48 * 4, START, code="E640", every_ms=15 * MINUTE_MS, version="9.3.1")
+    noon = START + 40 * HOUR_MS
+    broken = app_logs(12, noon, code="E640", every_ms=5 * MINUTE_MS, version="9.4.0")
+    root = Bank(Detection(), root=True, decision_ms=10 * SECOND_MS, zone=ZONE)
+    told = [found for found in run(usual + broken, target=root) if found.opens]
+    assert told
+    assert told[0].tick <= broken[7].ts + 10 * SECOND_MS
+    for found in told:
+        assert found.dims["app_version"] == "9.4.0"
+        assert {event.dims["app_version"] for event in found.evidence} == {"9.4.0"}
+
+
+def test_what_the_shard_of_a_line_can_place_nowhere_in_it_lies_in_the_line() -> None:
+    cause = batch(40, START + 40 * HOUR_MS)
+    for number, event in enumerate(cause):
+        event.product, event.region = ("门锁", "摄像头")[number % 2], REGIONS[number % 4]
+    told = [found for found in run(ordinary(48) + cause) if found.opens]
+    assert told
+    assert [found.dims for found in told] == [{"line": "家居"}] * len(told)
