@@ -15,13 +15,13 @@ from detectors.baseline import ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
+from detectors.causes import Causes, Strange
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
-from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, localise
 from detectors.margins import HARM, margin, margin_of_number, margin_of_place, wording
 from detectors.measures import (
     ALONE_AT_LEAST,
@@ -48,7 +48,7 @@ from detectors.volumes import Volumes
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
 from qianshao.errors import StoreError
-from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, Observation
+from qianshao.event import DIMENSIONS, Observation
 from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
@@ -85,12 +85,6 @@ PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
-STANDS_OUT = 2.0
-"""By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
-ENOUGH_FOR_A_PLACE = 4
-"""Fewer customers are named by the thing that they have, never by where they happen to live or to write."""
-VAGUE = ("line", "channel")
-"""Dimensions of a cell that say little of a cause: the same trouble is told in every channel."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
 
 
@@ -122,6 +116,7 @@ class Bank:
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
         self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self.recent = RecentEvents()
+        self._causes = Causes(self.table, self.baseline, self.shares, self.recent, root=root)
         self.repeats = RepeatContacts(root=root)
         self.metrics = DeviceMetrics()
         self.echoes = Echoes()
@@ -328,12 +323,12 @@ class Bank:
         if not len(kept):
             return []
         self.baseline.alarm(rows[kept[top[kept] >= opening]], tick)
-        by_value: dict[int, list[_Strange]] = {}
+        by_value: dict[int, list[Strange]] = {}
         for index in kept.tolist():
             row, window, score = int(rows[index]), int(best[index]), float(top[index])
             value, observed = int(table.row_measured[row]), float(counts[index, window])
             left = float(over[index]) - margin(*table.measured[value], table.cells[int(table.row_cell[row])])
-            strange_row = _Strange(row, score, left, window, observed, float(mean[index, window]))
+            strange_row = Strange(row, score, left, window, observed, float(mean[index, window]))
             by_value.setdefault(value, []).append(strange_row)
         findings: list[Finding] = []
         for value in sorted(by_value):
@@ -378,7 +373,7 @@ class Bank:
             share * (self.calendar.multiplier(ts, line) - everywhere) for line, share in sorted(lines.items())
         )
 
-    def _speak(self, value: int, strange: list[_Strange], tick: int) -> Finding | None:
+    def _speak(self, value: int, strange: list[Strange], tick: int) -> Finding | None:
         """Make one finding of the strangest cell of a measure value, unless it said so already."""
         table = self.table
         measure, name = table.measured[value]
@@ -422,7 +417,7 @@ class Bank:
         kind = "new" if new else "shift" if shift else KIND.get(measure, "rise")
         return self._finding(value, top, cell, tick, opens=opens, kind=kind, place=place, strange=strange)
 
-    def _one_product_and_model(self, strange: list[_Strange]) -> _Strange | None:
+    def _one_product_and_model(self, strange: list[Strange]) -> Strange | None:
         """Return the strangest series of one product and model in which nobody was to be expected."""
         cells = self.table.cells
         named = [
@@ -441,30 +436,21 @@ class Bank:
     def _finding(
         self,
         value: int,
-        top: _Strange,
+        top: Strange,
         cell: Cell,
         tick: int,
         *,
         opens: bool,
         kind: SignalKind,
         place: Mapping[str, str],
-        strange: Sequence[_Strange],
+        strange: Sequence[Strange],
     ) -> Finding | None:
         """Show who stands behind a strange cell, and name the cause: `place`, where the decision rests on it."""
-        table = self.table
-        measure, name = table.measured[value]
+        measure, name = self.table.measured[value]
         by_device = WITNESS.get(measure) == "devices"
-        start = table.window_start(top.window)
-        anchor = dict(cell)
-        fixed = {key: anchor[key] for key in ("line",) if key in anchor} | dict(place)
-        cause = self._explain(value, top, start, fixed, [] if place else DIMENSIONS, by_device=by_device)
-        told = {} if place else self._told_by_cell(anchor, cause.dims, top, strange, by_device=by_device)
-        if told:
-            fixed |= told
-            rest = [name for name in DIMENSIONS if name not in fixed]
-            cause = self._explain(value, top, start, fixed, rest, by_device=by_device)
-            place = told
-        carried = cause.carried[-MAX_EVIDENCE:]
+        start = self.table.window_start(top.window)
+        cause = self._causes.of(value, top, strange, start, place, by_device=by_device, weak=self._thresholds()[1])
+        carried, dims = cause.carried[-MAX_EVIDENCE:], cause.dims
         if not carried:
             return None
         if benign(carried) or (measure == "theme" and scattered(carried)):
@@ -476,9 +462,6 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
-        dims = {**cause.dims, **place}
-        if not dims and not self.root:
-            dims = dict(fixed)  # the shard of a line knows nobody else: whatever it finds lies in its line
         opens = opens and top.over - margin_of_place(measure, dims) >= self._thresholds()[0]
         return Finding(
             series=Series(measure, name, cell),
@@ -497,67 +480,6 @@ class Bank:
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not (by_device and only_warned(carried)),
         )
-
-    def _explain(
-        self, value: int, top: _Strange, start: int, fixed: Mapping[str, str], names: Sequence[str], *, by_device: bool
-    ) -> Cause:
-        """Localise the events of a measure value that agree with what is fixed, among some dimensions."""
-        events = [event for event in self.recent.since(value, start) if event.agrees(fixed)]
-        own = sorted({key for event in events for key in event.dims})[:MAX_OWN_DIMS]
-        order = sorted(names, key=lambda name: name not in ("product", "line"))
-        tried = [*order, *own] if names else []
-        if top.observed < ENOUGH_FOR_A_PLACE:
-            tried = [name for name in tried if name in BROAD or name in WITHIN_PRODUCT]
-        return localise(
-            events,
-            self._expected_at(value, fixed, top),
-            tried,
-            lambda base, key: self._long_run(value, fixed, base, key),
-            by_device=by_device,
-        )
-
-    def _told_by_cell(
-        self,
-        anchor: Mapping[str, str],
-        dims: Mapping[str, object],
-        top: _Strange,
-        strange: Sequence[_Strange],
-        *,
-        by_device: bool,
-    ) -> dict[str, str]:
-        """Return what the strange cell says of its place beyond `dims`, if it stands out from what `dims` names.
-
-        Localisation weighs all events of a value; where most of them are ordinary, the cell that was scored against its
-        own history knows better.
-        """
-        beyond = {name: value for name, value in anchor.items() if name not in dims and name not in VAGUE}
-        if not beyond or any(dims.get(name, value) != value for name, value in anchor.items()):
-            return {}
-        named = set(dims.items()) if all(isinstance(value, str) for value in dims.values()) else set()
-        cells = self.table.cells
-        rival = max(
-            (each.score for each in strange if set(cells[int(self.table.row_cell[each.row])]) <= named),
-            # Devices state where they are: a place of theirs that is not strange at all is none.
-            default=0.0 if by_device else self._thresholds()[1],
-        )
-        return beyond if top.score - rival >= STANDS_OUT else {}
-
-    def _expected_at(self, value: int, fixed: Mapping[str, str], top: _Strange) -> float:
-        """Expected customers of a measure value in the broad cell in which its evidence was gathered."""
-        row = self.table.row(self.table.measured[value], tuple(sorted(fixed.items())))
-        below = int(self.table.denominator[row]) if row >= 0 else -1
-        if below < 0:
-            return top.expected
-        everybody = self.table.windows(np.array([below]))[0, top.window]
-        return float(self.baseline.share[row] * everybody)
-
-    def _long_run(self, value: int, fixed: Mapping[str, str], base: Mapping[str, str], name: str) -> dict[str, float]:
-        """Long-run shares of one dimension's values, among everybody of the base for whom that dimension is known."""
-        table = self.table
-        below = int(table.denominator[table.rows_of_measured[value][0]])
-        # The line was fixed by where the evidence was gathered; as an explanation it competes with its products.
-        anchor = base if name in ("line", "product") else {**fixed, **base}
-        return self.shares.of(int(table.row_measured[below]), anchor, name)
 
     def _ordinarily(self, base: Mapping[str, str], name: str) -> Mapping[str, float]:
         """Long-run shares of one dimension's values among all customers of the base."""
@@ -611,6 +533,7 @@ class Bank:
         self.baseline = ShareBaseline(self.table)
         self.baseline.restore(state["baseline"])
         self.shares = LongRunShares(self.table, self.baseline)
+        self._causes = Causes(self.table, self.baseline, self.shares, self.recent, root=self.root)
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, self._zone))
         self.board.restore(state["board"])
         self.silence.restore(state["silence"])
@@ -630,18 +553,6 @@ class Bank:
         self._learnt = dict(state["learnt"])
         self._alarms = {value: msgspec.convert(alarms, list[_Alarm]) for value, alarms in state["alarms"]}
         self._least = np.zeros(0, dtype=np.int64)
-
-
-class _Strange(msgspec.Struct, gc=False):
-    """One series at one tick, stranger than a weak witness must be."""
-
-    row: int
-    score: float
-    over: float
-    """The score without what its series is asked more than others, or with what it is asked less."""
-    window: int
-    observed: float
-    expected: float
 
 
 class _Alarm(msgspec.Struct, kw_only=True):
