@@ -46,6 +46,9 @@ REST = 0.1
 """A source is silent while it gives at most this share of what was expected."""
 BACK = 0.3
 """It is back when it gives this share within half an hour."""
+ALIVE = 0.5
+ALIVE_LEAST = 10.0
+"""What a source must have given of so many expected signs before its silence, on the first day of its kind."""
 TOLD_AGAIN_MS = HOUR_MS
 _STEADY = 5.0
 """The others are taken to have given so many signs more than they did: few say little of how busy it is."""
@@ -105,12 +108,13 @@ class SilenceWatch:
     customers of each line, its tickets and devices, and each kind of records altogether. Expected is what the source
     ordinarily gave in this hour of such days (working days apart from weekends and holidays), less where its fellows
     give less than they did in theirs: a night, a weekend or a holiday empties all and is no silence. A channel whose
-    hour is not known yet is expected to have its share of all, and only watched. What the budget allows opens: channels
-    from ten minutes on, others from an hour on; an hour in which five were expected is watched. It ends when the source
-    is back.
+    hour is not known yet is expected to have its share of all; on the first weekend a silence opens only if it is one
+    by the working days' hours too, and the channel was alive until then. What the budget allows opens: channels from
+    ten minutes on, others from an hour on; an hour in which five were expected is watched. It ends when the source is
+    back.
 
-    When it fails: everything falls silent at once; a closing time at another hour on a day of the same kind; on the
-    first weekend nothing opens. Cost: 2 µs an event, and some 30 µs a source and five-minute bin.
+    When it fails: everything falls silent at once; a closing time at another hour on a day of the same kind, or on the
+    first weekend; on the first day nothing opens. Cost: 2 µs an event, and some 30 µs a source and five-minute bin.
     """
 
     def __init__(self, zone: tzinfo, false_alarms_per_day: float) -> None:
@@ -121,7 +125,7 @@ class SilenceWatch:
         self._number: dict[Source, int] = {}
         self._silences: dict[Source, _Silence] = {}
         self._slots: dict[int, int] = {}
-        self._usuals: dict[tuple[int, int], float | None] = {}
+        self._usuals: dict[tuple[int, int, bool], float | None] = {}
         """What was found for the bin that closes; only speed depends on it."""
         self._of_channel: dict[tuple[str, str], int] = {}
         """Measure and channel → signs: a kind that comes through one channel is watched as that channel."""
@@ -213,13 +217,31 @@ class SilenceWatch:
         opening = log10(max(len(self._lives), 10) * LOOKS / (BUDGET_SHARE * self._budget))
         if scores[best] < watched[best]:
             return []
-        opens = bool(scores[best] >= opening and self._usual(life, bin_, quiet[best]) is not None)
+        if self._usual(life, bin_, quiet[best]) is not None:
+            opens = bool(scores[best] >= opening)
+        else:
+            opens = self._strange_day(source, life, bin_, quiet[best]) >= opening
         if going_on is not None and end - going_on.told < TOLD_AGAIN_MS and not (opens and not going_on.opens):
             return []
         opens = opens or (going_on is not None and going_on.opens)
         self._silences[source] = _Silence(end if going_on is None else going_on.since, end, opens)
         found = self._finding(source, end, quiet[best], seen[best], means[best], scores[best], opens=opens, over=False)
         return [found]
+
+    def _strange_day(self, source: Source, life: _Life, bin_: int, window: int) -> float:
+        """Score a silence of an hour that is not known of such days, 0 where it may be shut on them.
+
+        Not shut is what the other kind of day has open at this hour, and what has given its share today until just now.
+        """
+        usual = self._usual(life, bin_, window, other=True)
+        if usual is None:
+            return 0.0
+        mean, whole = (self._expected(source, life, bin_, each) for each in (window, _RING))
+        gave, seen = _last(life, bin_, _RING), _last(life, bin_, window)
+        if whole - mean < ALIVE_LEAST or gave - seen < ALIVE * (whole - mean):
+            return 0.0
+        least = np.array([max(min(mean, usual), 1e-6)])
+        return float(lower_score(np.array([float(seen)]), least, np.full(1, ALPHA))[0])
 
     def _quiet(self, life: _Life, bin_: int, window: int) -> bool:
         """Return whether a window could be a silence, by the source's own hours alone: others only lower them."""
@@ -259,15 +281,16 @@ class SilenceWatch:
             return other.measure == source.measure and bool(other.cell) and other.cell[0][0] == source.cell[0][0]
         return not other.cell and other.measure in _VOICE
 
-    def _usual(self, life: _Life, bin_: int, window: int) -> float | None:
-        """Signs of life in the last bins on ordinary days of this kind, None where an hour of them is not known."""
-        key = (id(life), window)
+    def _usual(self, life: _Life, bin_: int, window: int, *, other: bool = False) -> float | None:
+        """Signs of life in the last bins on days of this kind, or the other; None = an hour is not known."""
+        key = (id(life), window, other)
         if key in self._usuals:
             return self._usuals[key]
         self._usuals[key] = None
         first, signs = bin_ - window + 1, 0.0
         for hour in range(first // _BINS, bin_ // _BINS + 1):
-            known = life.hours.get(self._slot(hour * HOUR_MS))
+            slot = self._slot(hour * HOUR_MS)
+            known = life.hours.get((slot + 24) % 48 if other else slot)
             if known is None or len(known) < life.least_days:
                 return None
             bins = min(bin_, hour * _BINS + _BINS - 1) - max(first, hour * _BINS) + 1

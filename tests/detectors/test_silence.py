@@ -146,6 +146,25 @@ def test_nights_weekends_and_holidays_of_a_channel_are_no_silence() -> None:
     assert not any(each.opens for each in found)
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_channel_that_falls_silent_on_the_first_weekend_opens(seed: int) -> None:
+    saturday = NOON + DAY_MS
+    events = centre(6, seed=seed, small=20.0, alive=silent_from("wechat", saturday, saturday + 4 * HOUR_MS))
+    opened = [each for each in told(events, until=saturday + 5 * HOUR_MS) if each.opens]
+    assert {str(each.series) for each in opened} == {"contacts:|channel=wechat"}
+    assert opened[0].tick <= saturday + 75 * MINUTE_MS
+
+
+@pytest.mark.parametrize("opens", [9, 24], ids=["half a day", "not at all"])
+def test_a_channel_that_is_shut_on_weekends_is_no_silence_on_the_first_one(opens: int) -> None:
+    def shut(ts: int, source: str) -> bool:
+        day, hour = divmod((ts - START) // HOUR_MS, 24)
+        return not source.endswith("wechat") or day % 7 < 5 or hour >= opens
+
+    found = told(centre(7, small=20.0, alive=shut), until=START + 7 * DAY_MS)
+    assert not any(each.opens for each in found)
+
+
 def test_a_line_held_back_for_forty_minutes_opens_nothing() -> None:
     held = NOON + 40 * MINUTE_MS
     events = centre(5, alive=lambda ts, source: "/家居/" not in source or not NOON <= ts < held)
