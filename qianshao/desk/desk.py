@@ -92,8 +92,8 @@ class Desk:
     """Turns findings and people's actions into incident changes and pushes.
 
     Pure: no I/O, time comes with the findings and actions. A finding joins the case that it belongs to most, or starts
-    one. A case opens on one overwhelming witness or on two independent ones; until then it is watched and nobody is
-    told. Cost: linear in live cases per finding.
+    one. A case opens on one overwhelming witness, or on two independent ones of a product, a model or a release; until
+    then it is watched and nobody is told. Cost: linear in live cases per finding.
 
     What people say goes before what machines say: a case that a person dismissed swallows further evidence of its cause
     for a day, unless people turn out to be in danger or three times as many are hurt; a silenced one tells of its
