@@ -29,6 +29,8 @@ PEOPLE_ONLY = frozenset(
     ("物流配送", "错发漏发", "退款售后", "发票", "价格", "优惠活动", "改签退票", "服务态度", "会员积分", "信息隐私")
 )
 """Topics of the shipped taxonomy that no device brings about: what one reports at the same time is another cause."""
+UNREACHABLE = ("联系不上", "打不通", "没人接", "无人接听")
+"""In a word or a fault: customers do not get through. While a channel is silent, that is why."""
 OWN_MEASURES = ("code", "template", "metric")
 """What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 
@@ -120,6 +122,8 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
         return release, 0.0
     if finding.kind in ("silence", "drop"):
         return _silent_alike(finding, case), 0.0
+    if _missed(finding, case):
+        return Bond.PROBLEM, 0.0
     share = _share_of_smaller(said.people, case.customers)
     if share >= SHARED_CUSTOMERS:
         return Bond.PEOPLE, share
@@ -144,6 +148,13 @@ def _silent_alike(finding: Finding, case: Case) -> Bond:
     silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
     live = finding.opens or case.status != "resolved"
     return Bond.VALUE if silent and live and finding.dims == case.dims else Bond.NONE
+
+
+def _missed(finding: Finding, case: Case) -> bool:
+    """Customers say elsewhere that they do not get through, while a channel is silent."""
+    silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
+    words = finding.series.measure in ("term", "theme") and any(word in finding.series.value for word in UNREACHABLE)
+    return words and silent and "channel" in case.dims and case.status != "resolved"
 
 
 def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> Bond:

@@ -110,3 +110,30 @@ def test_a_restored_desk_knows_which_silences_are_over() -> None:
     ends = [each.advance([last], last.tick)[0] for each in (whole, restored)]
     assert msgspec.json.encode(ends[0]) == msgspec.json.encode(ends[1])
     assert ends[0][-1].reason == "came_back"
+
+
+def unheard(value: str, tick: int) -> Finding:
+    """Customers of one product say in other channels what they could not say in theirs."""
+    return finding(customers=range(10), measure="theme", value=value, dims={"product": "门锁"}, tick=tick)
+
+
+def test_customers_who_do_not_get_through_belong_to_the_silence_of_their_channel() -> None:
+    target, words = desk(), unheard("客户称热线电话联系不上，已记录", NOON + 30 * MINUTE_MS)
+    first = target.advance([silence()], NOON)[0]
+    changes = first + target.advance([words], words.tick)[0]
+    assert {change.incident for change in changes} == {first[0].incident}
+    assert changes[-1].dims == {"channel": "wechat"}
+    assert changes[-1].customers == 10
+
+
+def test_what_else_customers_say_during_a_silence_is_a_cause_of_its_own() -> None:
+    target, words = desk(), unheard("门锁离线，已报修", NOON + 30 * MINUTE_MS)
+    changes = target.advance([silence()], NOON)[0] + target.advance([words], words.tick)[0]
+    assert len({change.incident for change in changes}) == 2
+
+
+def test_customers_who_do_not_get_through_after_a_silence_are_a_cause_of_their_own() -> None:
+    target, words = desk(), unheard("客户称热线电话联系不上，已记录", NOON + 3 * HOUR_MS)
+    over = silence(tick=NOON + HOUR_MS, over=True)
+    changes = target.advance([silence(), over], over.tick)[0] + target.advance([words], words.tick)[0]
+    assert len({change.incident for change in changes}) == 2
