@@ -298,8 +298,9 @@ class Bank:
         if len(rare):
             share, spread[rare] = expectation_without(table, self.baseline, rows[rare])
             mean[rare] = share * everybody[rare] + 1e-6
-        if self.calendar.planned(tick - 1):
-            mean *= np.array([self._planned(int(row), tick - 1) for row in rows])[:, None]
+        plan = self.calendar.planned(tick - 1)
+        if plan:
+            mean *= np.array([self._planned(row, plan) for row in rows.tolist()])[:, None]
         strange = (
             (counts >= few[:, None]) & (counts > 1.5 * mean) & (counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0)
         )
@@ -358,19 +359,19 @@ class Bank:
         inherits = self._by_device[self.table.row_measured[rows]] & (above >= 0)
         return np.where(inherits, self.baseline.history(np.maximum(above, 0)), self.baseline.history(rows))
 
-    def _planned(self, row: int, ts: int) -> float:
+    def _planned(self, row: int, plan: Mapping[str, float]) -> float:
         """How many times its share a series may be on a planned day: what customers say, never what devices report.
 
         Where a cell crosses lines, each line counts by its ordinary share of the series.
         """
         value = int(self.table.row_measured[row])
-        if WITNESS.get(self.table.measured[value][0]) == "devices":
+        if self._by_device[value]:
             return 1.0
         cell = dict(self.table.cells[int(self.table.row_cell[row])])
         lines = {cell["line"]: 1.0} if "line" in cell else self.shares.of(value, cell, "line")
-        everywhere = self.calendar.multiplier(ts, "")
+        everywhere = plan.get("", 1.0)
         return everywhere + sum(
-            share * (self.calendar.multiplier(ts, line) - everywhere) for line, share in sorted(lines.items())
+            lines.get(line, 0.0) * (max(times, everywhere) - everywhere) for line, times in sorted(plan.items())
         )
 
     def _speak(self, value: int, strange: list[Strange], tick: int) -> Finding | None:
@@ -447,9 +448,10 @@ class Bank:
     ) -> Finding | None:
         """Show who stands behind a strange cell, and name the cause: `place`, where the decision rests on it."""
         measure, name = self.table.measured[value]
-        by_device = WITNESS.get(measure) == "devices"
+        by_device = bool(self._by_device[value])
+        opening, weak = self._thresholds()
         start = self.table.window_start(top.window)
-        cause = self._causes.of(value, top, strange, start, place, by_device=by_device, weak=self._thresholds()[1])
+        cause = self._causes.of(value, top, strange, start, place, by_device=by_device, weak=weak)
         carried, dims = cause.carried[-MAX_EVIDENCE:], cause.dims
         if not carried:
             return None
@@ -462,7 +464,7 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
-        opens = opens and top.over - margin_of_place(measure, dims) >= self._thresholds()[0]
+        opens = opens and top.over - margin_of_place(measure, dims) >= opening
         return Finding(
             series=Series(measure, name, cell),
             kind=kind,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +30,10 @@ class Calendar:
 
     def __init__(self, days: list[PlannedDay], zone: tzinfo) -> None:
         self._zone = zone
-        self._days: dict[tuple[str, str], float] = {}
-        self._dates = {planned.day for planned in days}
+        self._days: dict[str, dict[str, float]] = {}
         for planned in days:
-            key = (planned.day, planned.line)
-            self._days[key] = max(self._days.get(key, 1.0), planned.multiplier)
+            lines = self._days.setdefault(planned.day, {})
+            lines[planned.line] = max(lines.get(planned.line, 1.0), planned.multiplier)
 
     @classmethod
     def empty(cls, zone: tzinfo) -> Calendar:
@@ -82,12 +82,11 @@ class Calendar:
         >>> Calendar([PlannedDay("2026-11-11", "双十一", "", 2.5)], zone).multiplier(1794355200000, "到家")
         2.5
         """
-        day = self._day(ts_ms)
-        return max(self._days.get((day, line), 1.0), self._days.get((day, ""), 1.0))
+        lines = self.planned(ts_ms)
+        return max(lines.get(line, 1.0), lines.get("", 1.0))
 
-    def planned(self, ts_ms: int) -> bool:
-        """Return whether anything is planned on the day of a time, for any line."""
-        return bool(self._days) and self._day(ts_ms) in self._dates
-
-    def _day(self, ts_ms: int) -> str:
-        return datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat()
+    def planned(self, ts_ms: int) -> Mapping[str, float]:
+        """Return what was planned on the day of a time: line, "" = all, → multiplier; {} on an ordinary day."""
+        if not self._days:
+            return {}
+        return self._days.get(datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat(), {})

@@ -220,7 +220,7 @@ class SilenceWatch:
         if self._usual(life, bin_, quiet[best]) is not None:
             opens = bool(scores[best] >= opening)
         else:
-            opens = self._strange_day(source, life, bin_, quiet[best]) >= opening
+            opens = self._strange_day(source, life, bin_, quiet[best], float(means[best])) >= opening
         if going_on is not None and end - going_on.told < TOLD_AGAIN_MS and not (opens and not going_on.opens):
             return []
         opens = opens or (going_on is not None and going_on.opens)
@@ -228,7 +228,7 @@ class SilenceWatch:
         found = self._finding(source, end, quiet[best], seen[best], means[best], scores[best], opens=opens, over=False)
         return [found]
 
-    def _strange_day(self, source: Source, life: _Life, bin_: int, window: int) -> float:
+    def _strange_day(self, source: Source, life: _Life, bin_: int, window: int, mean: float) -> float:
         """Score a silence of an hour that is not known of such days, 0 where it may be shut on them.
 
         Not shut is what the other kind of day has open at this hour, and what has given its share today until just now.
@@ -236,9 +236,9 @@ class SilenceWatch:
         usual = self._usual(life, bin_, window, other=True)
         if usual is None:
             return 0.0
-        mean, whole = (self._expected(source, life, bin_, each) for each in (window, _RING))
-        gave, seen = _last(life, bin_, _RING), _last(life, bin_, window)
-        if whole - mean < ALIVE_LEAST or gave - seen < ALIVE * (whole - mean):
+        seen = _last(life, bin_, window)
+        before = self._expected(source, life, bin_, _RING) - mean
+        if before < ALIVE_LEAST or _last(life, bin_, _RING) - seen < ALIVE * before:
             return 0.0
         least = np.array([max(min(mean, usual), 1e-6)])
         return float(lower_score(np.array([float(seen)]), least, np.full(1, ALPHA))[0])

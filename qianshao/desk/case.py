@@ -389,6 +389,10 @@ class Case(msgspec.Struct, kw_only=True):
         """Return how many customers are hurt, or devices where more of them are."""
         return max(len(self.customers), len(self.devices))
 
+    def silent(self) -> bool:
+        """Return whether a source that fell silent is among the witnesses."""
+        return any(each.kind in ("silence", "drop") for each in self.witnessed.values())
+
     def witnesses(self) -> int:
         """Return how many independent sources speak: contacts, tickets, devices."""
         return len({each.witness for each in self.witnessed.values()})

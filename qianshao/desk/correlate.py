@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS
 from qianshao.desk.case import LEAST_STATED, Case, stated
+from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
@@ -107,7 +108,7 @@ class Bond(IntEnum):
 
 
 def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
-    """Return why a finding belongs to a case, and which share of the smaller one's customers is in both.
+    """Return why a finding belongs to a case, and, if by people, which share of the smaller group is in both.
 
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
@@ -128,33 +129,38 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
     if share >= SHARED_CUSTOMERS:
         return Bond.PEOPLE, share
     if _elsewhere(said.places, case.dims) or _elsewhere(case.places, finding.dims):
-        return release, share
+        return release, 0.0
     known = case.witnessed.get(f"{finding.series.measure}:{finding.series.value}")
-    heard = known is not None and finding.tick - known.window_end <= SAME_VALUE_MS
-    if known is not None and heard and (known.opens or case.status == "watching"):
-        return Bond.VALUE, share
+    if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
+        known = None
+    if known is not None and (known.opens or case.status == "watching"):
+        return Bond.VALUE, 0.0
     harmful = finding.series.measure == "danger"
     if case.status == "resolved" or harmful != any(key.startswith("danger:") for key in case.witnessed):
-        return release, share
+        return release, 0.0
     devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
     led = devices != (finding.witness == "devices")
     if led and (said.topic if devices else _most(case.topics)) in PEOPLE_ONLY:
-        return release, share
-    return release or _joined_by_place(finding, said, case, led=led), share
+        return release, 0.0
+    return release or _joined_by_place(finding, said, case, led=led), 0.0
+
+
+def one_cause(one: Case, other: Case) -> bool:
+    """Two cases are one cause when their places agree and they share enough of the smaller one's customers."""
+    shared = _share_of_smaller(one.customers, other.customers)
+    return shared >= SHARED_CUSTOMERS and not contradict(one.dims, other.dims)
 
 
 def _silent_alike(finding: Finding, case: Case) -> Bond:
     """A silence joins silences of exactly its place; what is only watched reopens nothing."""
-    silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
     live = finding.opens or case.status != "resolved"
-    return Bond.VALUE if silent and live and finding.dims == case.dims else Bond.NONE
+    return Bond.VALUE if case.silent() and live and finding.dims == case.dims else Bond.NONE
 
 
 def _missed(finding: Finding, case: Case) -> bool:
     """Customers say elsewhere that they do not get through, while a channel is silent."""
-    silent = any(each.kind in ("silence", "drop") for each in case.witnessed.values())
     words = finding.series.measure in ("term", "theme") and any(word in finding.series.value for word in UNREACHABLE)
-    return words and silent and "channel" in case.dims and case.status != "resolved"
+    return words and case.silent() and "channel" in case.dims and case.status != "resolved"
 
 
 def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> Bond:
@@ -230,7 +236,7 @@ def still_explains(parent: Case, child: Case) -> bool:
     """
     if contradict(parent.dims, child.dims) or parent.people() < child.people():
         return False
-    if any(each.kind in ("silence", "drop") for case in (parent, child) for each in case.witnessed.values()):
+    if parent.silent() or child.silent():
         return False
     return _families([*_said("danger", child), *child.dangers]) <= _families(_said("danger", parent))
 
@@ -306,15 +312,15 @@ def _same_problem(finding: Finding, said: Said, case: Case) -> bool:
 
 def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
     """The dimension values that belong to one model or release: model, firmware, an event's own."""
-    return _pairs(dims, {"line", "product", "channel", "region"})
+    return _pairs(dims, WIDE_DIMENSIONS | {"product"})
 
 
 def _own(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
     """The values of the events' own dimensions."""
-    return _pairs(dims, {"line", "product", "channel", "region", "model", "firmware"})
+    return _pairs(dims, DIMENSIONS)
 
 
-def _pairs(dims: Mapping[str, str | list[str]], without: set[str]) -> set[tuple[str, str]]:
+def _pairs(dims: Mapping[str, str | list[str]], without: Collection[str]) -> set[tuple[str, str]]:
     return {(name, value) for name, values in dims.items() if name not in without for value in _values(values)}
 
 

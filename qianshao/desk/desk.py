@@ -12,16 +12,7 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
-from qianshao.desk.correlate import (
-    SHARED_CUSTOMERS,
-    Bond,
-    belongs,
-    contradict,
-    explains,
-    meeting,
-    said_by,
-    still_explains,
-)
+from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
@@ -313,7 +304,7 @@ class Desk:
     def _case_for(self, finding: Finding, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         said = said_by(finding)
         matches = sorted(
-            (-bond, -share if bond is Bond.PEOPLE else 0.0, case.status not in _TOLD, case.created, case.incident)
+            (-bond, -share, case.status not in _TOLD, case.created, case.incident)
             for case in self._cases.values()
             if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
             for bond, share in (belongs(finding, said, case),)
@@ -327,7 +318,7 @@ class Desk:
     def _unite(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         """Merge a case with every live one that turns out to be the same cause; return what is left of it."""
         for other in sorted(self._cases.values(), key=lambda one: (one.created, one.incident)):
-            if other is not case and other.status in _LIVE and case.status in _LIVE and _one_cause(case, other):
+            if other is not case and other.status in _LIVE and case.status in _LIVE and one_cause(case, other):
                 keep, drop = sorted((case, other), key=_told_first)
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
@@ -625,14 +616,6 @@ def _regret(case: Case) -> Reason | None:
     if dangerous(case) and not case.told_danger:
         return "danger_after_dismissal"
     return "tripled_after_dismissal" if case.people() >= REGRET * max(case.told_people, 1) else None
-
-
-def _one_cause(one: Case, other: Case) -> bool:
-    """Two live cases are one cause when their places agree and they share enough of the smaller one's customers."""
-    if contradict(one.dims, other.dims):
-        return False
-    smaller = min(len(one.customers), len(other.customers))
-    return smaller > 0 and meeting(one.customers, other.customers) >= max(3, SHARED_CUSTOMERS * smaller)
 
 
 def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:

@@ -79,7 +79,7 @@ def grounds_of(case: Case) -> Grounds:
     places = [(case.places.get(name, {}), least) for name, least in (("product", 3), ("channel", 3), ("region", 5))]
     return weigh(
         danger=dangerous(case),
-        silent=any(each.kind in ("silence", "drop") for each in case.witnessed.values()),
+        silent=case.silent(),
         people=max(len(case.customers), len(case.devices) // 2),
         growth=case.growth(),
         negative=len(case.upset) / len(case.customers) if len(case.upset) >= UPSET else 0.0,
