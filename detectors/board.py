@@ -30,6 +30,7 @@ class Board:
     def close_bin(self, *, learning: bool) -> list[Rollup]:
         """Write the closing bin of the broad series, with the band in which they were expected."""
         table = self._table
+        self.volumes.close_bin(table.bin)
         start = table.bin * FINE_MS
         slot = table.bin % 12
         broad = self._broad

@@ -306,15 +306,22 @@ class CountTable:
         ):
             self.broad.append(row)
 
+    def within(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return which places of the rings each window covers: the fine windows, then the hourly ones."""
+        fine = [[(self.bin - back) % FINE_BINS for back in range(bins)] for bins in _FINE_WINDOWS]
+        hour = [[(self.bin // FINE_BINS - back) % HOURS for back in range(hours)] for hours in _HOUR_WINDOWS]
+        return fine, hour
+
     def _weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if self._weighed is not None and self._weighed[0] == self.bin:
             return self._weighed[1:]
         fine = np.zeros((FINE_BINS, len(_FINE_WINDOWS)), dtype=np.float32)
-        for column, bins in enumerate(_FINE_WINDOWS):
-            fine[[(self.bin - back) % FINE_BINS for back in range(bins)], column] = 1
+        fine_places, hour_places = self.within()
+        for column, places in enumerate(fine_places):
+            fine[places, column] = 1
         hour = np.zeros((HOURS, len(_HOUR_WINDOWS)), dtype=np.float32)
-        for column, hours in enumerate(_HOUR_WINDOWS):
-            hour[[(self.bin // 12 - back) % HOURS for back in range(hours)], column] = 1
+        for column, places in enumerate(hour_places):
+            hour[places, column] = 1
         self._weighed = (self.bin, fine, hour)
         return fine, hour
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.calendar import Calendar
 from detectors.count_bank import CountBank, CountSettings
-from detectors.counts import FINE_MS, CountTable
+from detectors.counts import FINE_BINS, FINE_MS, HOURS, CountTable, Floats, Ints
 from detectors.holidays import day_kind
 from qianshao.clock import HOUR_MS
 
@@ -55,6 +55,11 @@ class Volumes:
         self._place: dict[int, int] = {}
         self._near: tuple[int, NDArray[np.float64], NDArray[np.float64]] | None = None
         """Start of an hour, expected counts of the hour before, this one and the next, and variance over mean."""
+        self._fine = np.zeros((0, FINE_BINS))
+        """What was expected of the last five-minute bins, and hours, of each learnt row: rings as those of the table;
+        nan while it was learning."""
+        self._hours = np.zeros((0, HOURS))
+        self._windows: tuple[int, Floats] | None = None
 
     def watch(self, row: int) -> None:
         """Learn a row of the table from now on; beyond the bound further ones are not learnt."""
@@ -81,6 +86,50 @@ class Volumes:
         mean = (1 - abs(offset)) * means[1, place] + abs(offset) * means[other, place]
         mean *= FINE_MS / HOUR_MS * self._calendar.multiplier(start_ms, line)
         return band_around(float(mean), float(mean * max(ratios[place], _LEAST_RATIO)))
+
+    def rows(self) -> list[int]:
+        """Return the rows of the table that are learnt, in the order in which they came."""
+        return list(self._place)
+
+    def close_bin(self, bin_: int) -> None:
+        """Note what was expected of the five-minute bin that ends; call before the table rolls on."""
+        self._fill(bin_)
+        self._hours[:, (bin_ // FINE_BINS) % HOURS] = self._hour_so_far(bin_)
+
+    def _fill(self, bin_: int) -> None:
+        missing = len(self._place) - len(self._fine)
+        if missing:
+            self._fine = np.concatenate((self._fine, np.full((missing, FINE_BINS), np.nan)))
+            self._hours = np.concatenate((self._hours, np.full((missing, HOURS), np.nan)))
+        start = bin_ * FINE_MS
+        for row, place in self._place.items():
+            expected = self.band(row, start).expected
+            self._fine[place, bin_ % FINE_BINS] = np.nan if self.learning(row) else expected
+
+    def _hour_so_far(self, bin_: int) -> NDArray[np.float64]:
+        bins = [(bin_ - back) % FINE_BINS for back in range(bin_ % FINE_BINS + 1)]
+        hour: NDArray[np.float64] = self._fine[:, bins].sum(axis=1)
+        return hour
+
+    def windows(self, rows: Ints) -> Floats:
+        """Return what was expected in the windows that end with the table's current bin, that bin whole.
+
+        Shape (rows, windows); nan where the row is not learnt, or was not yet.
+        """
+        bin_ = self._table.bin
+        if self._windows is None or self._windows[0] != bin_ or len(self._windows[1]) != len(self._place):
+            self._fill(bin_)
+            self._hours[:, (bin_ // FINE_BINS) % HOURS] = self._hour_so_far(bin_)
+            fine, hours = self._table.within()
+            columns = [self._fine[:, each].sum(axis=1) for each in fine] + [
+                self._hours[:, each].sum(axis=1) for each in hours
+            ]
+            self._windows = (bin_, np.stack(columns, axis=1))
+        expected = np.full((len(rows), self._windows[1].shape[1]), np.nan)
+        for at, row in enumerate(rows.tolist()):
+            if row in self._place:
+                expected[at] = self._windows[1][self._place[row]]
+        return expected
 
     def learning(self, row: int) -> bool:
         """Return whether less than two days of a row are known."""
@@ -109,10 +158,17 @@ class Volumes:
 
     def snapshot(self) -> Any:
         """Return the state as builtin types."""
-        return {"rows": list(self._place), "bank": self._bank.snapshot()}
+        return {
+            "rows": list(self._place),
+            "bank": self._bank.snapshot(),
+            "fine": self._fine.tobytes(),
+            "hours": self._hours.tobytes(),
+        }
 
     def restore(self, state: Any) -> None:
         """Take over a state written by `snapshot`."""
         self._place = {row: place for place, row in enumerate(state["rows"])}
         self._bank.restore(state["bank"])
-        self._near = None
+        self._fine = np.frombuffer(state["fine"], dtype=np.float64).reshape(-1, FINE_BINS).copy()
+        self._hours = np.frombuffer(state["hours"], dtype=np.float64).reshape(-1, HOURS).copy()
+        self._near, self._windows = None, None
