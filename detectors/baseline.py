@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.counts import FINE_MS, HOURS, WINDOWS, CountTable, Floats, Ints
+from detectors.counts import FINE_BINS, FINE_MS, HOURS, WINDOWS, CountTable, Floats, Ints
 from qianshao.clock import DAY_MS, HOUR_MS
 
 HALF_LIFE_HOURS = 7 * 24
@@ -22,6 +22,8 @@ SETTLED_MEAN = 0.8
 unknown share looks like dispersion, the more the rarer the series."""
 HOLD_MS = DAY_MS
 RELEARN_MS = DAY_MS
+SETTLED_DAYS = 3
+"""Days after which today is no ordinary day yet: it may be the start of a rise that goes on."""
 PEAK_HALF_LIFE_DAYS = 5
 """How fast the highest ordinary count of a series is forgotten."""
 DAY_ENDS_MS = 20 * HOUR_MS
@@ -58,6 +60,8 @@ class ShareBaseline:
         self.measure_alpha: dict[str, float] = {}
         self.peak: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
         self.today: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
+        self.yesterday: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
+        self.days = 0
         self.follow()
 
     def follow(self) -> None:
@@ -69,7 +73,7 @@ class ShareBaseline:
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
         self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.12)))
         self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
-        for name in ("peak", "today"):
+        for name in ("peak", "today", "yesterday"):
             setattr(
                 self, name, np.concatenate((getattr(self, name), np.zeros((want - have, WINDOWS), dtype=np.float32)))
             )
@@ -102,6 +106,16 @@ class ShareBaseline:
         shape = np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
         return np.asarray(self.alpha[rows] + 1.0 / shape)
 
+    def watch(self) -> None:
+        """Note the short windows as they stand; call once at the end of each bin, before the table rolls on."""
+        self.follow()
+        table = self.table
+        table.settle()
+        n, end = table.n, (table.bin + 1) * FINE_MS
+        calm = np.flatnonzero((self.alarmed_until[:n] <= end) & (table.fine[:n, table.bin % FINE_BINS] > 0))
+        if len(calm):
+            self.today[calm] = np.maximum(self.today[calm], table.windows(calm))
+
     def learn(self) -> None:
         """Learn from the hour that is ending; call once at the end of each hour, before the table rolls on."""
         self.follow()
@@ -131,8 +145,10 @@ class ShareBaseline:
         calm = np.flatnonzero(self.alarmed_until <= now)
         self.today[calm] = np.maximum(self.today[calm], table.windows(calm))
         if (now - DAY_ENDS_MS) % DAY_MS < HOUR_MS:
-            self.peak = np.maximum(self.peak * np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_DAYS)), self.today)
-            self.today[:] = 0
+            over = self.today if self.days < SETTLED_DAYS else self.yesterday
+            self.peak = np.maximum(self.peak * np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_DAYS)), over)
+            self.yesterday, self.today = self.today, np.zeros_like(self.today)
+            self.days += 1
         totals = np.where(has, self.total[below] - self.missed, 0.0)
         depths = table.depth[:n]
         for depth in range(int(depths.max()) + 1):
@@ -179,6 +195,8 @@ class ShareBaseline:
             **{name: getattr(self, name).tobytes() for name in _LEARNT},
             "peak": self.peak.tobytes(),
             "today": self.today.tobytes(),
+            "yesterday": self.yesterday.tobytes(),
+            "days": self.days,
             "alarmed_until": self.alarmed_until.tobytes(),
             "measure_alpha": sorted(self.measure_alpha.items()),
         }
@@ -188,6 +206,7 @@ class ShareBaseline:
         for name in _LEARNT:
             setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
         self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
-        for name in ("peak", "today"):
+        for name in ("peak", "today", "yesterday"):
             setattr(self, name, np.frombuffer(state[name], dtype=np.float32).reshape(-1, WINDOWS).copy())
+        self.days = state["days"]
         self.measure_alpha = dict(state["measure_alpha"])
