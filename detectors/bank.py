@@ -31,7 +31,9 @@ from detectors.measures import (
     bodily,
     device_measures,
     harm_done,
+    is_trial,
     may_open,
+    mislabelled,
     only_warned,
     scattered,
     voice_measures,
@@ -43,6 +45,8 @@ from detectors.repeats import SETTLED_MS, RepeatContacts
 from detectors.rollouts import Rollouts
 from detectors.shares import LongRunShares
 from detectors.silence import SilenceWatch
+from detectors.storms import Storms
+from detectors.surges import Surges
 from detectors.tail import upper_score
 from detectors.volumes import Volumes
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
@@ -53,7 +57,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 4
+VERSION = 5
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -65,6 +69,9 @@ MAX_WORDS = 200_000
 MAX_EVIDENCE = 500
 PEAK_LIFT = 1.2
 """A window must exceed the highest ordinary one that the series has had by this factor, and by one customer."""
+PEAK_CHANCE = 3.0
+FEW_PEAK = 3.0
+"""By how many roots of it, beyond the first few, a large one varies by chance."""
 YOUNG_ALPHA = 0.6
 """Extra dispersion at the start, gone after `YOUNG_MS`: rhythms that have not been seen twice are not known."""
 YOUNG_MS = 2 * DAY_MS
@@ -114,6 +121,8 @@ class Bank:
         self.shares = LongRunShares(self.table, self.baseline)
         self._zone = zone
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
+        self.storms = Storms(self.table, root=root)
+        self.surges = Surges(self.table, self.baseline, self.board.volumes, root=root)
         self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self.recent = RecentEvents()
         self._causes = Causes(self.table, self.baseline, self.shares, self.recent, root=root)
@@ -144,6 +153,7 @@ class Bank:
         """Count ordered observations, decide every tick up to `watermark`, and close the bins that end before it."""
         findings: list[Finding] = []
         rollups: list[Rollup] = []
+        observations = [observation for observation in observations if not is_trial(observation)]
         if not self.watermark:
             if not observations:
                 return findings, rollups
@@ -165,7 +175,8 @@ class Bank:
             if touched:
                 findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick))
             if self.emerging is not None:
-                findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents))
+                planned = self.calendar.planned(tick - 1)
+                findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents, planned))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -177,12 +188,14 @@ class Bank:
         target = (tick - 1) // FINE_MS
         while table.bin < target:
             end = (table.bin + 1) * FINE_MS
+            self.baseline.watch()
             rollups.extend(self.board.close_bin(learning=end - self.started_ms <= DAY_MS))
             rollups.extend(self.repeats.close_bin(end - FINE_MS))
             if self.root:
                 findings.extend(self.silence.close_bin(table.bin, speaks=end - self.started_ms >= DAY_MS // 2))
             if (table.bin + 1) % 12 == 0:
                 self.baseline.learn()
+                self.storms.close_hour()
                 self.shares.forget()
                 self.recent.forget(end)
                 self.repeats.forget(end)
@@ -290,20 +303,27 @@ class Bank:
         rows, few = rows[enough], few[enough]
         if not len(rows):
             return []
-        counted = table.windows(np.concatenate((rows, table.denominator[rows])))
-        counts, everybody = counted[: len(rows)], counted[len(rows) :]
+        self.baseline.follow()
+        counts = table.windows(rows)
+        harmed = self._rare[table.row_measured[rows]]
+        usual = np.where(harmed[:, None], 0.0, above_peak(self.baseline.peak[rows]))
+        strange = (counts >= few[:, None]) & (counts > usual)
+        kept = np.flatnonzero(strange.any(axis=1))
+        if not len(kept):
+            return []
+        rows, counts, strange = rows[kept], counts[kept], strange[kept]
+        below = table.denominator[rows]
+        everybody = self.surges.ordinary(below, table.windows(below))
         mean = self.baseline.expected(rows, everybody)
         spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
-        rare = np.flatnonzero(self._rare[table.row_measured[rows]])
+        rare = np.flatnonzero(harmed[kept])
         if len(rare):
             share, spread[rare] = expectation_without(table, self.baseline, rows[rare])
             mean[rare] = share * everybody[rare] + 1e-6
         plan = self.calendar.planned(tick - 1)
         if plan:
             mean *= np.array([self._planned(row, plan) for row in rows.tolist()])[:, None]
-        strange = (
-            (counts >= few[:, None]) & (counts > 1.5 * mean) & (counts > PEAK_LIFT * self.baseline.peak[rows] + 1.0)
-        )
+        strange &= counts > 1.5 * mean
         kept = np.flatnonzero(strange.any(axis=1))
         if not len(kept):
             return []
@@ -317,7 +337,10 @@ class Bank:
         scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
         of_value = table.row_measured[rows]
         over = scores - margin_of_number(self._wording[of_value], counts)
-        best = np.where(strange, over, -np.inf).argmax(axis=1)
+        enough = strange & (counts >= min(self.settings.minimum_customers, FEW["danger"]))
+        # A pair that is stranger than the three of whom it is part does not speak for them.
+        judged = np.where(enough.any(axis=1, keepdims=True), enough, strange)
+        best = np.where(judged, over, -np.inf).argmax(axis=1)
         top, over = scores[np.arange(len(rows)), best], over[np.arange(len(rows)), best]
         weak_or_opening = np.where(self._harm[of_value], min(weak, opening + HARM), weak)
         kept = np.flatnonzero((top >= weak_or_opening) & (self._history(rows) >= LEARNING_CUSTOMERS))
@@ -399,8 +422,12 @@ class Bank:
         lift = SHIFT_LIFT if shift else MINIMUM_LIFT.get(measure, 2.0)
         if top.observed < minimum or top.observed < lift * top.expected:
             return None
+        if self._by_device[value] and self.storms.explain(value, top.window):
+            return None
         opening, _ = self._thresholds()
         opens = top.over >= opening and (shift or may_open(measure, name))
+        if self._by_device[value] and not new and tick - self.started_ms < DAY_MS:
+            opens = False  # people break things by day: of a code that is not new one day must be known
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and top.score < opening + WEAK_THEME:
             return None
@@ -465,6 +492,8 @@ class Bank:
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
         opens = opens and top.over - margin_of_place(measure, dims) >= opening
+        if measure == "ticket_type" and mislabelled(carried, words):
+            opens = False
         return Finding(
             series=Series(measure, name, cell),
             kind=kind,
@@ -500,6 +529,7 @@ class Bank:
                 "recent": self.recent.snapshot(),
                 "repeats": self.repeats.snapshot(),
                 "metrics": self.metrics.snapshot(),
+                "storms": self.storms.snapshot(),
                 "echoes": self.echoes.snapshot(),
                 "admission": self.admission.snapshot(),
                 "rollouts": self.rollouts.snapshot(),
@@ -538,10 +568,13 @@ class Bank:
         self._causes = Causes(self.table, self.baseline, self.shares, self.recent, root=self.root)
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, self._zone))
         self.board.restore(state["board"])
+        self.surges = Surges(self.table, self.baseline, self.board.volumes, root=self.root)
         self.silence.restore(state["silence"])
         self.recent.restore(state["recent"])
         self.repeats.restore(state["repeats"])
         self.metrics.restore(state["metrics"])
+        self.storms = Storms(self.table, root=self.root)
+        self.storms.restore(state["storms"])
         self.echoes.restore(state["echoes"])
         self.admission.restore(state["admission"])
         self.rollouts.restore(state["rollouts"])
@@ -564,6 +597,12 @@ class _Alarm(msgspec.Struct, kw_only=True):
     tick: int
     observed: float
     opens: bool
+
+
+def above_peak(peak: Floats | NDArray[np.float32]) -> Floats:
+    """Return what a window must exceed: the highest ordinary one by a factor, a large one by what chance adds to it."""
+    usual: Floats = PEAK_LIFT * peak + 1.0 + PEAK_CHANCE * np.maximum(np.sqrt(peak) - FEW_PEAK, 0.0)
+    return usual
 
 
 def _compatible(one: Cell, other: Cell) -> bool:

@@ -12,7 +12,7 @@ from detectors.counts import CountTable
 from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, localise
 from detectors.recent import RecentEvents
 from detectors.shares import LongRunShares
-from qianshao.event import DIMENSIONS, MAX_OWN_DIMS
+from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS
 
 STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
@@ -97,8 +97,8 @@ class Causes:
                 rest = [name for name in DIMENSIONS if name not in fixed]
                 cause = self._localised(value, top, start, fixed, rest, by_device=by_device)
         dims = {**cause.dims, **place}
-        if not dims and not self._root:
-            dims = dict(fixed)  # the shard of a line knows nobody else: whatever it finds lies in its line
+        if not self._root and not dims.keys() - (WIDE_DIMENSIONS - {"line"}):
+            dims = {**fixed, **dims}  # the shard of a line knows nobody else: whatever it finds lies in its line
         return Cause(dims, cause.carried)
 
     def _localised(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import comb, log10, pi
@@ -29,7 +29,7 @@ from detectors.term_keys import (
 from detectors.term_sketch import FORGET_DAYS, YOUNG_HOURS, Nursery, TermSketch
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.config import Detection
-from qianshao.event import CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, Observation
+from qianshao.event import CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
 from qianshao.finding import Finding
 from qianshao.series import Series
 
@@ -267,7 +267,9 @@ class Emerging:
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
-    def decide(self, tick: int, vocabulary: Mapping[str, int], documents: int) -> list[Finding]:
+    def decide(
+        self, tick: int, vocabulary: Mapping[str, int], documents: int, planned: Collection[str] = ()
+    ) -> list[Finding]:
         """Judge the terms that were heard before `tick`; `vocabulary` of so many documents is what is ordinarily said.
 
         Returns
@@ -289,7 +291,7 @@ class Emerging:
             people = frozenset(_somebody(event) for event in found.voices)
             if self._is_told(found, people):
                 continue
-            finding = self._finding(found, tick, vocabulary, documents)
+            finding = self._finding(found, tick, vocabulary, documents, planned)
             if finding is None:
                 continue
             self._told.append(_Told(tick, found.opens, found.term.words, people))
@@ -448,7 +450,9 @@ class Emerging:
             for told in self._told
         )
 
-    def _finding(self, judged: _Judged, tick: int, vocabulary: Mapping[str, int], documents: int) -> Finding | None:
+    def _finding(
+        self, judged: _Judged, tick: int, vocabulary: Mapping[str, int], documents: int, planned: Collection[str]
+    ) -> Finding | None:
         term, voices = judged.term, judged.voices
         evidence = sorted(term.events.values(), key=lambda event: (event.ts, event.id))
         logged = sum(event.kind == "device" for event in evidence)
@@ -479,7 +483,7 @@ class Emerging:
             dims=cause.dims,
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
-            opens=judged.opens and not benign(carried),
+            opens=judged.opens and not benign(carried) and (term.code or _tells(cause.dims, carried, planned)),
         )
 
     # -- state -------------------------------------------------------------------------------------------------------
@@ -543,6 +547,26 @@ def _novelty(number: int, haste: float) -> float:
     8.4
     """
     return -number * log10(haste) + 0.5 * log10(2 * pi * number)
+
+
+def _tells(dims: Collection[str], events: Sequence[Observation], planned: Collection[str]) -> bool:
+    """Return whether words that are new say of themselves that something failed: an unseen code always does.
+
+    They lie in a thing, most who say them are upset, and no promotion brings words of its own that day.
+    """
+    upset = {_somebody(event) for event in events if event.sentiment < CLEARLY_NEGATIVE or event.danger}
+    many = len(upset) >= TROUBLED * len({_somebody(event) for event in events})
+    products = Counter(event.product for event in events if event.product)
+    one = max(products.values(), default=0) >= MOSTLY * max(sum(products.values()), 1)
+    return many and (one or bool(set(dims) - WIDE_DIMENSIONS)) and not _promoted(events, planned)
+
+
+def _promoted(events: Sequence[Observation], planned: Collection[str]) -> bool:
+    """Return whether most of those who state a line are of one in which something is planned today."""
+    if "" in planned:
+        return True
+    lines = [event.line for event in events if event.line]
+    return 2 * sum(line in planned for line in lines) > len(lines)
 
 
 def _at_least(number: int, of: int, share: float) -> float:

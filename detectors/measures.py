@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from detectors.counts import Measured
 from qianshao.event import CLEARLY_NEGATIVE, Observation
@@ -29,12 +31,22 @@ MOSTLY_UPSET = 0.4
 """Where so many customers are upset, something failed, whatever they speak about."""
 ONE_TOPIC = 0.5
 """Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
+MANY_TEXTS = 3
+"""Customers whose tickets must say something before it tells whether they agree."""
 WARNED_AT_LEAST = 10
 """Devices that must log a code which is only a warning, before it opens alone."""
 ALONE_AT_LEAST = {"metric": 20, "negative": 20, "returned": 15}
 """Devices that must report strange metrics, before they open alone: nothing says yet that anything failed; customers
 who must be unhappy while no more come than usual, or must have come back: nothing says yet about what."""
 _LOUD = frozenset(("warn", "error", "fatal"))
+_TRIAL = re.compile(
+    r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
+    r"|(?:冒烟|回归|压力|联调)测试|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】",
+    re.IGNORECASE,
+)
+"""Staff trying out the service say so."""
+_UNRELEASED = re.compile(r"[0-9][-_. ]?(?:alpha|beta|rc|dev|snapshot|test|内测|测试)", re.IGNORECASE)
+"""A version that customers do not have yet."""
 
 
 def device_measures(observation: Observation) -> list[Measured]:
@@ -67,6 +79,24 @@ def voice_measures(observation: Observation) -> list[Measured]:
         if kind:
             measures.append(("danger", family))
     return measures
+
+
+@lru_cache(maxsize=10_000)
+def _unreleased(version: str) -> bool:
+    return _UNRELEASED.search(version) is not None
+
+
+def is_trial(observation: Observation) -> bool:
+    """Return whether staff are only trying out the service.
+
+    >>> is_trial(Observation(id="a", kind="ticket", ts=0, text="测试单请忽略"))
+    True
+    """
+    if observation.firmware and _unreleased(observation.firmware):
+        return True
+    if observation.dims and any(map(_unreleased, observation.dims.values())):
+        return True
+    return observation.kind != "device" and _TRIAL.search(observation.text[:40]) is not None
 
 
 def bodily(measure: str, value: str) -> bool:
@@ -103,6 +133,18 @@ def scattered(events: Sequence[Observation]) -> bool:
     """The customers speak about many topics: what joins them is a habit of agents, such as 已登记."""
     topics = [event.topic for event in events if event.topic]
     return bool(topics) and max(Counter(topics).values()) < ONE_TOPIC * len(topics)
+
+
+def mislabelled(events: Sequence[Observation], keywords: Sequence[str]) -> bool:
+    """Neither one topic nor one telling word is in half of the tickets: what joins them is who labelled them."""
+    texts = [event for event in events if event.text]
+    if len({event.customer for event in texts}) < MANY_TEXTS:
+        return False
+    telling = [event for event in texts if may_open("theme", event.text.partition("：")[0])]
+    topics = Counter(event.topic for event in telling if event.topic)
+    words = Counter(word for event in telling for word in keywords if word in event.text or word in event.tokens)
+    best = max([*topics.values(), *words.values()], default=0)
+    return best < ONE_TOPIC * len(texts)
 
 
 def only_warned(events: Sequence[Observation]) -> bool:

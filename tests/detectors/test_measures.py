@@ -1,0 +1,59 @@
+"""What counts: not what staff only try out, and not a label that agrees with nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.measures import is_trial, mislabelled
+from qianshao.event import Observation
+
+
+def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str = "", **fields: object) -> Observation:
+    stated = {"id": f"{kind}-{customer}", "kind": kind, "ts": 0, "customer": customer, "topic": topic, "text": text}
+    return Observation(**stated, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["测试单请忽略", "【测试】门锁打不开", "test", "测试123", "压测消息，无需处理", "冒烟测试第3轮", "TEST 请勿回复"],
+)
+def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
+    assert is_trial(event(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "热水器在冒烟",
+        "电池测试不到一小时就没电",
+        "怎么测试网速",
+        "我忽略了短信",
+        "latest版本打不开",
+        "测试了三次都连不上",
+    ],
+)
+def test_customers_who_speak_of_tests_count(text: str) -> None:
+    assert not is_trial(event(text))
+
+
+def test_a_version_that_customers_do_not_have_yet_counts_as_nothing() -> None:
+    assert is_trial(event(kind="device", dims={"app_version": "9.0.0-beta"}))
+    assert is_trial(event(kind="device", firmware="2.3.0 rc1"))
+    assert not is_trial(event(kind="device", firmware="4.4.30-release", dims={"app_version": "8.5.0"}))
+
+
+def tickets(*texts: str, topic: str = "") -> list[Observation]:
+    return [event(text, kind="ticket", customer=number, topic=topic) for number, text in enumerate(texts, start=1)]
+
+
+def test_one_label_on_tickets_that_say_different_things_is_a_habit() -> None:
+    assert mislabelled(tickets("表扬，转达", "重复来电，同前", "催促处理", "一般咨询，已解答"), ["重复", "来电"])
+
+
+def test_tickets_that_share_a_word_or_a_topic_are_one_cause() -> None:
+    assert not mislabelled(tickets("录像丢失，待查", "客户称录像没了", "录像缺失", "存储卡报错"), ["录像"])
+    assert not mislabelled(tickets("打不开", "连不上", "没反应", topic="设备离线"), [])
+
+
+def test_two_tickets_say_too_little_to_tell() -> None:
+    assert not mislabelled(tickets("表扬，转达", "催促处理"), [])
