@@ -32,6 +32,9 @@ PEOPLE_ONLY = frozenset(
 """Topics of the shipped taxonomy that no device brings about: what one reports at the same time is another cause."""
 UNREACHABLE = ("联系不上", "打不通", "没人接", "无人接听")
 """In a word or a fault: customers do not get through. While a channel is silent, that is why."""
+CHARGED = "支付扣款"
+MONEY_GONE = "资金安全/盗刷"
+"""Who is charged wrongly says that money was taken: told apart from theft only by how many they are."""
 OWN_MEASURES = ("code", "template", "metric")
 """What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 
@@ -118,7 +121,7 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
     words alone.
     """
     age = finding.tick - case.last_evidence
-    release = Bond.RELEASE if age <= SAME_RELEASE_MS and _own(finding.dims) & _own(case.dims) else Bond.NONE
+    release = Bond.RELEASE if age <= SAME_RELEASE_MS and _same_release(finding, said, case) else Bond.NONE
     if age > SAME_VALUE_MS or contradict(finding.dims, case.dims):
         return release, 0.0
     if finding.kind in ("silence", "drop"):
@@ -166,7 +169,7 @@ def _missed(finding: Finding, case: Case) -> bool:
 def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> Bond:
     """Join what neither people nor words join; another topic does in the first hours only."""
     age = finding.tick - case.last_evidence
-    if age <= SAME_RELEASE_MS and _finer(finding.dims) & _finer(case.dims):
+    if age <= SAME_RELEASE_MS and _build(finding.dims) & _build(case.dims):
         return Bond.RELEASE
     if age <= SAME_CAUSE_MS:
         young = finding.tick - case.created <= SAME_PRODUCT_MS
@@ -198,6 +201,30 @@ def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str |
     return False
 
 
+def twins(told: Case, case: Case, tick: int) -> bool:
+    """Say whether a case about to open is the same cause as one that people were told of hours ago.
+
+    Exactly the same product, model or release within hours: two causes there are rarer than two words for one. Not what
+    devices report by themselves and the other does not know, nor silence, nor danger.
+    """
+    if told.opened_at is None or tick - told.opened_at > SAME_PRODUCT_MS or "product" not in case.dims:
+        return False
+    if _named(told.dims) != _named(case.dims) or told.silent() or case.silent():
+        return False
+    if any(key.startswith("danger:") for each in (told, case) for key in each.witnessed):
+        return False
+    return _own_words(case) <= told.witnessed.keys()
+
+
+def _named(dims: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
+    return {name: value for name, value in dims.items() if name != "channel"}
+
+
+def _own_words(case: Case) -> set[str]:
+    """What devices say by themselves, and codes that are new."""
+    return {key for key, each in case.witnessed.items() if key.partition(":")[0] in OWN_MEASURES or each.kind == "new"}
+
+
 def explains(parent: Case, child: Case) -> float:
     """Return how well an incident explains a narrower or secondary case that is not the same one, 0 = not at all.
 
@@ -210,8 +237,8 @@ def explains(parent: Case, child: Case) -> float:
     - a danger is explained only by a danger of the same family, never by a harmless incident;
     - the child brings no code, log line or metric that the parent does not know, unless it is about the same model or
       release: that is another cause in one product;
-    - they share people, 3 and a fifth of the child's; or the model or release; or, in a named place, what they are
-      about.
+    - they share people, 3 and a fifth of the child's; or the model or firmware, or, begun within hours, a version of
+      the events' own; or, in a named place, what they are about.
 
     Fails where two causes of one topic hit one place at once and nothing but customers' words tells them apart.
     """
@@ -219,8 +246,10 @@ def explains(parent: Case, child: Case) -> float:
         return 0.0
     if not still_explains(parent, child):
         return 0.0
-    own = {key for key, each in child.witnessed.items() if key.partition(":")[0] in OWN_MEASURES or each.kind == "new"}
-    release = bool(_finer(child.dims) & _finer(parent.dims))
+    own = _own_words(child)
+    release = bool(_build(child.dims) & _build(parent.dims)) or (
+        bool(_own(child.dims) & _own(parent.dims)) and child.created - parent.created <= SAME_PRODUCT_MS
+    )
     if not release and not own <= parent.witnessed.keys():
         return 0.0
     share = max(_share(child.customers, parent.customers), _share(child.devices, parent.devices))
@@ -238,7 +267,10 @@ def still_explains(parent: Case, child: Case) -> bool:
         return False
     if parent.silent() or child.silent():
         return False
-    return _families([*_said("danger", child), *child.dangers]) <= _families(_said("danger", parent))
+    told = _families(_said("danger", parent))
+    if _most(parent.topics) == CHARGED:
+        told |= _families([MONEY_GONE])
+    return _families([*_said("danger", child), *child.dangers]) <= told
 
 
 def refines(narrow: Mapping[str, str | list[str]], broad: Mapping[str, str | list[str]]) -> bool:
@@ -295,6 +327,18 @@ def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | li
     return (one == other and len(one) >= 2) or bool(_finer(one) & _finer(other))
 
 
+def _same_release(finding: Finding, said: Said, case: Case) -> bool:
+    """Both name one version of the events' own, in its first hours or about the same: a new version breaks many things.
+
+    One that breaks later, of which customers say something else, is another cause in the same version.
+    """
+    if not _own(finding.dims) & _own(case.dims) or case.status == "resolved":
+        return False
+    if finding.tick - case.created <= SAME_PRODUCT_MS:
+        return True
+    return said.topic is not None and said.topic == _most(case.topics)
+
+
 def _same_product(finding: Finding, said: Said, case: Case) -> bool:
     """Most events of both that state a product state the same one, and neither is a release of several products."""
     if any(_own(dims) and "product" not in dims for dims in (finding.dims, case.dims)):
@@ -313,6 +357,11 @@ def _same_problem(finding: Finding, said: Said, case: Case) -> bool:
 def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
     """The dimension values that belong to one model or release: model, firmware, an event's own."""
     return _pairs(dims, WIDE_DIMENSIONS | {"product"})
+
+
+def _build(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
+    """The model and firmware."""
+    return {(name, value) for name in ("model", "firmware") if name in dims for value in _values(dims[name])}
 
 
 def _own(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:

@@ -12,7 +12,7 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
-from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains
+from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
@@ -374,7 +374,7 @@ class Desk:
             case.severity = weighed
         reason = _opening_reason(case)
         if case.status == "watching":
-            if not self._opens(case, reason, tick, changes):
+            if not self._opens(case, reason, tick, changes, pushes):
                 return
         elif case.status == "dismissed":
             regret = _regret(case)
@@ -394,7 +394,9 @@ class Desk:
             self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
 
-    def _opens(self, case: Case, reason: Reason | None, tick: int, changes: list[IncidentChange]) -> bool:
+    def _opens(
+        self, case: Case, reason: Reason | None, tick: int, changes: list[IncidentChange], pushes: list[Push]
+    ) -> bool:
         """Open a watched case if there is a reason to and nothing else explains it; say why not when that is new."""
         if reason is None:
             if tick < case.planned_until and _opening_reason(case, held=True) is not None:
@@ -403,6 +405,14 @@ class Desk:
                     self._record(case, "watched", "maintenance_window", tick, changes)
             elif case.version == 0:
                 self._record(case, "watched", "weak_witness", tick, changes)
+            return False
+        twin = min(
+            (other for other in self._cases.values() if other.status in _TOLD and twins(other, case, tick)),
+            key=_told_first,
+            default=None,
+        )
+        if twin is not None:
+            self._merge(twin, case, tick, changes, pushes, reason="same_cause")
             return False
         parent = self._explanation(case)
         if parent is not None:
