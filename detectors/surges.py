@@ -92,7 +92,8 @@ class Surges:
         usual: Floats = self._volumes.windows(each)
         for at, row in enumerate(each.tolist()):
             usual[at] *= self._busy(row)
-        return usual[of_place]
+        placed: Floats = usual[of_place]
+        return placed
 
     def _busy(self, row: int) -> Floats:
         """Return how many times as busy as usual, at least once, the line of a place is without that place.
@@ -111,7 +112,8 @@ class Surges:
         left_out = own if own.any() else excess == excess.max(axis=0)
         others = np.where(left_out, 0.0, came).sum(axis=0) + OTHERS_CHANCE
         usual = np.where(left_out, 0.0, expected).sum(axis=0) + OTHERS_CHANCE
-        return np.maximum(others / usual, 1.0)
+        times: Floats = np.maximum(others / usual, 1.0)
+        return times
 
     def _products(self, line: str) -> Ints:
         """Return the rows of everybody in each product of a line, as far as their volume is learnt."""
