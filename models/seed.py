@@ -41,7 +41,7 @@ def _fit(
 
 
 def write_seed(path: Path) -> None:
-    """Fit both layers and write them as plain arrays; the same code writes the same layers. About 20 s."""
+    """Fit both layers and write them as plain arrays; the same code writes the same layers. About 40 s."""
     lexicon = Lexicon()
     tokeniser = Tokeniser(lexicon)
     arrays: dict[str, NDArray[np.generic]] = {}

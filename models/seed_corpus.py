@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from functools import cache
 from importlib.resources import files
+from math import prod
 from typing import NamedTuple
 
 from models.lexicon import Lexicon
@@ -12,6 +14,8 @@ from models.phrases import GAP
 
 TOPIC_ROWS = 260
 """Generated rows per topic, beside the written sentences."""
+TELLINGS = 24
+"""Most rows that one line of `topic_corpus.txt` is spread over."""
 
 
 class Row(NamedTuple):
@@ -100,6 +104,52 @@ _AFTER = (
     "，同事也一样",
     "，邻居家也这样",
 )
+_MISHEARD = {
+    "退": "推",
+    "款": "宽",
+    "券": "卷",
+    "票": "漂",
+    "锁": "琐",
+    "码": "马",
+    "登": "等",
+    "录": "路",
+    "屏": "平",
+    "扣": "口",
+    "账": "帐",
+    "卡": "咖",
+    "闪": "散",
+    "网": "往",
+    "订": "定",
+    "签": "千",
+    "件": "见",
+    "客": "克",
+    "是": "事",
+    "开": "凯",
+    "纹": "文",
+    "机": "几",
+}
+"""What speech recognition and hasty typing write for the words that faults are told with."""
+_CHOICE = re.compile(r"\{([^{}]*)\}")
+_MORE_AFTER = (
+    "[抱拳]",
+    "[流泪]",
+    "🙏",
+    "😂",
+    "👎",
+    "💔",
+    "，我的号码〔手机〕",
+    "，电话〔手机〕谢谢",
+    " 订单号〔订单号〕",
+    "，身份证〔身份证〕",
+    "，我在重庆",
+    "，从八点到现在",
+    " 截图发过去了你看看",
+    "，好几次了",
+    "，快点处理",
+    "，真服了",
+    "，太坑了",
+)
+_HESITATIONS = ("那个", "嗯", "呃", "就是", "这个", "然后", "就是说", "哎")
 _FILL = ("", "", "一直", "都", "怎么", "老是", "还", "又", "全")
 
 _SUBJECTS: dict[str, tuple[str, ...]] = {
@@ -165,11 +215,11 @@ _GOOD_THINGS = (
 
 
 @cache
-def written() -> dict[str, list[str]]:
+def written(file: str = "seed_corpus.txt") -> dict[str, list[str]]:
     """Return the written sentences by section: topics, `nothing`, `small talk`, `positive`, `negative`, `neutral`."""
     sections: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in files("models").joinpath("seed_corpus.txt").read_text(encoding="utf-8").splitlines():
+    for line in files("models").joinpath(file).read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             current = sections.setdefault(line.strip("[]"), [])
         elif line and not line.startswith("#"):
@@ -189,6 +239,53 @@ def _noisy(text: str, source: random.Random) -> str:
     if source.random() < 0.2:
         text = text.replace("，", source.choice(("", " ", "，")))
     return text
+
+
+def tellings(line: str, source: random.Random, most: int = TELLINGS) -> list[str]:
+    """Return different sentences that a line stands for, at most `most`: `{a|b|}` is one of its parts.
+
+    >>> sorted(tellings("{锁|门}打不开{了|}", random.Random(0)))
+    ['锁打不开', '锁打不开了', '门打不开', '门打不开了']
+    """
+    choices = [part.split("|") for part in _CHOICE.findall(line)]
+    count = prod(map(len, choices))
+    sentences = []
+    for number in sorted(source.sample(range(count), min(count, most))):
+        sentence = line
+        for choice in choices:
+            number, place = divmod(number, len(choice))
+            sentence = _CHOICE.sub(choice[place], sentence, count=1)
+        sentences.append(sentence)
+    return sentences
+
+
+def _spoken(text: str, source: random.Random) -> str:
+    """Say it as a recogniser hears it now and then: hesitations, words said twice, characters of the same sound."""
+    if source.random() < 0.2:
+        place = source.randrange(len(text) + 1)
+        text = text[:place] + source.choice(_HESITATIONS) + text[place:]
+    if len(text) > 4 and source.random() < 0.1:
+        place = source.randrange(len(text) - 2)
+        text = text[: place + 2] + text[place:]
+    if source.random() < 0.15:
+        heard = [place for place, character in enumerate(text) if character in _MISHEARD]
+        if heard:
+            place = source.choice(heard)
+            text = text[:place] + _MISHEARD[text[place]] + text[place + 1 :]
+    return text
+
+
+def told_rows(seed: int = 13) -> list[Row]:
+    """Return the sentences of `topic_corpus.txt`, each once as it stands and once as it may be said or typed."""
+    source = random.Random(seed)  # noqa: S311 - a reproducible corpus, not a secret
+    rows = [Row(before + after, "") for before in _BEFORE for after in _MORE_AFTER if source.random() < 0.5]
+    for section, lines in written("topic_corpus.txt").items():
+        label = "" if section == "nothing" else section
+        for line in lines:
+            for sentence in tellings(line, source):
+                framed = source.choice(_BEFORE) + _spoken(sentence, source) + source.choice(_AFTER + _MORE_AFTER)
+                rows += [Row(sentence, label), Row(_noisy(framed, source), label)]
+    return rows
 
 
 def topic_rows(lexicon: Lexicon, seed: int = 7) -> list[Row]:
@@ -215,6 +312,7 @@ def topic_rows(lexicon: Lexicon, seed: int = 7) -> list[Row]:
         for after in _AFTER:
             if source.random() < 0.3:
                 rows.append(Row(before + after, ""))
+    rows += [row for row in told_rows() if not row.label or row.label in lexicon.topics]
     return [row for row in rows if row.text]
 
 

@@ -12,7 +12,9 @@ from models.lexicon import Lexicon
 from models.linear import Linear
 
 MINIMUM_CONFIDENCE = 0.45
-UNCUED_CONFIDENCE = 0.8
+HINTED_CONFIDENCE = 0.5
+"""What the layer must reach where only weak cue words of the topic stand in the text."""
+UNCUED_CONFIDENCE = 0.7
 """What the layer must reach where no cue word of the topic stands in the text: its words may have met by chance."""
 _CUE_LOGIT = 1.6
 _MAX_CUE_WEIGHT = 2.5
@@ -75,7 +77,10 @@ class TopicModel:
         best = shares.argmax(axis=1)
         confidence = shares[np.arange(count), best]
         labels = []
-        needed = np.where(cues[np.arange(count), best] > 0, MINIMUM_CONFIDENCE, UNCUED_CONFIDENCE)
+        told = cues[np.arange(count), best]
+        needed = np.select(
+            [told >= 1.0, told > 0.0], [MINIMUM_CONFIDENCE, HINTED_CONFIDENCE], default=UNCUED_CONFIDENCE
+        )
         for text, index, share, least in zip(texts, best.tolist(), confidence.tolist(), needed.tolist(), strict=True):
             topic = self._labels[index]
             if not topic or share < least or is_small_talk(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from models.features import feature_matrix
 from models.lexicon import Lexicon
 from models.linear import Seed, load_seed
 from models.seed import corpus_fingerprint, write_seed
+from models.seed_corpus import tellings
 from models.sentiment import SentimentModel
 from models.tokens import Tokeniser
 from models.topic import TopicModel, is_small_talk
@@ -84,6 +86,71 @@ def test_fitting_again_yields_the_shipped_layers(reader: Reader, tmp_path: Path)
 )
 def test_each_topic_is_recognised_in_a_sentence_outside_the_corpus(reader: Reader, text: str, topic: str) -> None:
     assert reader.read(text)[0][0] == topic
+
+
+@pytest.mark.parametrize(
+    ("text", "topic"),
+    [
+        ("软件刚点开就弹回去了", "应用故障"),
+        ("跳个窗说程序已停止运行", "应用故障"),
+        ("资料填一半退出去了全没了", "应用故障"),
+        ("钱压你们那儿快一个月了还不给", "退款售后"),
+        ("写着退款成功卡上一分没有", "退款售后"),
+        ("退的鞋子寄回去签收了，钱没退", "退款售后"),
+        ("包裹趴在合肥转运中心五天了", "物流配送"),
+        ("箱子翻遍了没找着遥控器", "错发漏发"),
+        ("够两百了满减不跳", "优惠活动"),
+        ("页面上五百三结算变六百", "价格"),
+        ("抬头填好一保存就没了", "发票"),
+        ("电子票的pdf打不开", "发票"),
+        ("等二十分钟了码还没来", "账号登录"),
+        ("会员自己续了一年 谁同意的", "支付扣款"),
+        ("到酒店前台说没我名字", "预订订单"),
+        ("门票二维码闸机不认", "预订订单"),
+        ("我的高铁票怎么自己变成已取消", "改签退票"),
+        ("猫眼没画面 有人按铃也不提示", "设备故障"),
+        ("昨天的回放全是空的", "设备故障"),
+        ("放半天放不出热水 屏上一直报代码", "设备故障"),
+        ("平板升级完卡在logo开不了机", "设备故障"),
+        ("猫上灯是红的 上不了网", "设备离线"),
+        ("热线打一天都占线", "服务态度"),
+        ("退出重进又换了另一个人的", "信息隐私"),
+        ("约了九点师傅放我鸽子", "安装维修"),
+    ],
+)
+def test_faults_are_recognised_as_people_in_a_hurry_tell_them(reader: Reader, text: str, topic: str) -> None:
+    assert reader.read(text)[0][0] == topic
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "东西不错",
+        "物流很快，包装也好",
+        "画面挺清楚的",
+        "钱收到了谢谢",
+        "网好了不用管了",
+        "晚点再打给你",
+        "我的号码〔手机〕",
+        "从首都机场打车到酒店多远",
+        "房间有点小，位置不错",
+        "给我放一首老歌",
+    ],
+)
+def test_praise_and_small_things_on_the_same_subjects_have_no_topic(reader: Reader, text: str) -> None:
+    assert reader.read(text)[0][0] == ""
+
+
+def test_a_line_of_the_corpus_is_told_in_different_sentences_and_the_same_each_time() -> None:
+    line = "{锁|门|灯}{打不开|不亮|坏}了{|吗}"
+    few = tellings(line, random.Random(3), 5)
+    assert few == tellings(line, random.Random(3), 5)
+    assert len(set(few)) == 5
+    assert (
+        set(few)
+        < set(tellings(line, random.Random(3)))
+        == {a + b + "了" + c for a in ("锁", "门", "灯") for b in ("打不开", "不亮", "坏") for c in ("", "吗")}
+    )
 
 
 @pytest.mark.parametrize(
