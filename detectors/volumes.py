@@ -114,7 +114,7 @@ class Volumes:
     def windows(self, rows: Ints) -> Floats:
         """Return what was expected in the windows that end with the table's current bin, that bin whole.
 
-        Shape (rows, windows); nan where the row is not learnt, or was not yet.
+        Shape (rows, windows); nan where the row is not learnt, or was not yet in any of them.
         """
         bin_ = self._table.bin
         if self._windows is None or self._windows[0] != bin_ or len(self._windows[1]) != len(self._place):
@@ -124,7 +124,10 @@ class Volumes:
             columns = [self._fine[:, each].sum(axis=1) for each in fine] + [
                 self._hours[:, each].sum(axis=1) for each in hours
             ]
-            self._windows = (bin_, np.stack(columns, axis=1))
+            expected = np.stack(columns, axis=1)
+            # What has just been learnt is not to be relied on in its short windows either.
+            expected[np.isnan(expected).any(axis=1)] = np.nan
+            self._windows = (bin_, expected)
         expected = np.full((len(rows), self._windows[1].shape[1]), np.nan)
         for at, row in enumerate(rows.tolist()):
             if row in self._place:
