@@ -35,7 +35,7 @@ def danger_fingerprint() -> str:
 
 
 def write_layer(path: Path) -> None:
-    """Fit the layer, calibrate it on lines that it did not see, and write plain arrays. About 40 s."""
+    """Fit the layer, calibrate it on lines that it did not see, and write plain arrays. About a minute."""
     rows = danger_rows()
     labels, weights, bias = _fit(rows)
     factor, shift = _calibration(rows)

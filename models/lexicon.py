@@ -262,7 +262,10 @@ class Lexicon:
 
     def danger_readings(self, texts: Sequence[str]) -> list[tuple[str, bool]]:
         """Return of each text the first danger that it asserts, and whether it names one without asserting any."""
-        return [self._danger(text, named) for text, named in zip(texts, self._dangers.by_text(texts), strict=True)]
+        return [
+            self._danger(text, named) if named else ("", False)
+            for text, named in zip(texts, self._dangers.by_text(texts), strict=True)
+        ]
 
     @staticmethod
     def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> tuple[str, bool]:

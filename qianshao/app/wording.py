@@ -89,7 +89,7 @@ REASON_NAMES: dict[str, str] = {
     "never_seen_code": "出现了从未见过的信号",
     "channel_silent": "本应有的来访没有来",
     "came_back": "中断已经恢复",
-    "danger_reported": "有客户说到人身或资金危险",
+    "danger_reported": "有客户说到人身、资金或信息危险",
     "joined_open_incident": "与一起已立案的故障同因",
     "same_cause": "与另一起故障同因，合并处理",
     "more_customers": "受影响的客户继续增加",

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.danger import FAMILIES, DangerModel, load_layer
+from models.danger import FAMILIES, DangerModel, kinds_of_cues, load_layer
 from models.danger_corpus import danger_rows, grammar
 from models.danger_training import danger_fingerprint
 from models.lexicon import Lexicon, shipped_lexicon
@@ -23,13 +23,15 @@ from qianshao.errors import ModelError
 
 SENTENCES = Path(__file__).with_name("danger_sentences.txt")
 """Written before the layer was, in other words than the grammar it is fitted on; `-` asserts no danger."""
+MANNERS = Path(__file__).with_name("danger_manners.txt")
+"""Dangers told without the word for them, and what lies next to such words; no sentence is fitted on."""
 REAL_TEXTS = Path("/work/shared/data/text")
 
 
 @cache
-def sentences() -> list[tuple[str, str]]:
+def sentences(path: Path = SENTENCES) -> list[tuple[str, str]]:
     """Return (kind, masked sentence)."""
-    lines = (line.split("\t") for line in SENTENCES.read_text(encoding="utf-8").splitlines())
+    lines = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
     return [("" if kind == "-" else kind, mask(normalise(text))) for kind, text in lines]
 
 
@@ -56,6 +58,30 @@ def test_dangers_are_found_and_decoys_left(model: DangerModel) -> None:
     assert right / found >= 0.95
 
 
+def test_a_danger_told_without_its_word_is_found(model: DangerModel) -> None:
+    dangers = [(kind, text) for kind, text in sentences(MANNERS) if kind]
+    named = [name.partition("/")[2] for name in model.label([text for _, text in dangers])]
+    assert sum(map(bool, named)) >= 0.75 * len(dangers)
+    assert sum(kind == name for (kind, _), name in zip(dangers, named, strict=True)) >= 0.7 * len(dangers)
+    assert {kind for kind, _ in dangers} == set(FAMILIES) == set(named) - {""}
+
+
+def test_what_lies_next_to_such_words_is_no_danger(model: DangerModel) -> None:
+    decoys = [text for kind, text in sentences(MANNERS) if not kind]
+    assert [text for text, name in zip(decoys, model.label(decoys), strict=True) if name] == []
+
+
+def test_no_sentence_of_manners_is_fitted_on() -> None:
+    assert not {row.text for row in danger_rows()} & {text for _, text in sentences(MANNERS)}
+
+
+def test_a_longer_cue_admits_what_the_cues_inside_it_admit() -> None:
+    cues = kinds_of_cues()
+    for cue, kinds in cues.items():
+        inside = {kind for other, some in cues.items() if other in cue for kind in some.split()}
+        assert inside == set(kinds.split()), cue
+
+
 def test_the_layer_finds_three_times_what_phrases_alone_find(model: DangerModel) -> None:
     dangers = [text for kind, text in sentences() if kind]
     phrases = sum(map(bool, shipped_lexicon().dangers_of(dangers)))
@@ -70,7 +96,10 @@ def test_the_layer_finds_three_times_what_phrases_alone_find(model: DangerModel)
         ("孩子吃完一直拉肚子去医院挂水了", "人身安全/食物中毒"),
         ("对方连我买了啥都知道让我开屏幕共享", "资金安全/诈骗"),
         ("钱被转走了三笔", "资金安全/盗刷"),
-        ("别人家的画面跑到我摄像头里了", "隐私泄露"),
+        ("别人家的画面跑到我摄像头里了", "信息安全/隐私泄露"),
+        ("我的订单里有陌生人的姓名电话", "信息安全/隐私泄露"),
+        ("水盆里有电，手一沾就麻", "人身安全/触电"),
+        ("穿了一天后背全是疙瘩", "人身安全/过敏"),
     ],
 )
 def test_a_danger_is_named_by_family_and_kind(model: DangerModel, text: str, danger: str) -> None:
@@ -96,6 +125,9 @@ def test_a_danger_is_named_by_family_and_kind(model: DangerModel, text: str, dan
         "没有冒烟",
         "已检测，无安全隐患",
         "防漏电设计，限时立减",
+        "会不会被别人看到我家",
+        "别人家的都发货了",
+        "洗完头皮痒，头皮屑多",
     ],
 )
 def test_grumbling_hearsay_fear_and_denial_are_no_danger(model: DangerModel, text: str) -> None:
