@@ -164,11 +164,12 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         lambda change: (change["incident"], change["version"]) == (last["incident"], last["version"]), running
     )
 
-    # People decide: the first incident is theirs, the other was none, and there are new words. Time goes on with the
+    # People decide: the incident that is open is theirs, an earlier one was none, and there are new words. Time goes on with the
     # next record.
     words.write_text("云盾锁灵犀版\n月光门铃摩登版\n", "utf-8")
-    reports = [change["incident"] for change in map(json.loads, incidents) if change["opened_at"]]
-    first, other = reports[0], reports[-1]
+    latest = {change["incident"]: change for change in map(json.loads, incidents) if change["opened_at"]}
+    (first,) = (incident for incident, change in latest.items() if change["status"] == "open")
+    other = next(incident for incident, change in latest.items() if change["status"] == "resolved")
     at = to_rfc3339(until, replayed.order.config.service.zone)
     zone = {"at": at, "by": "王班长"}
     people = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
@@ -210,7 +211,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     people.produce(kafka.actions, json.dumps({"id": "a-5", "action": "resolve", "incident": first, **zone}).encode())
     assert people.flush(20) == 0
     listener = Listener(kafka.bootstrap, kafka.incidents)
-    resolved = listener.until(lambda change: change["change"] == "resolved", again)
+    resolved = listener.until(lambda change: (change["incident"], change["change"]) == (first, "resolved"), again)
     assert again.end() == 0, again.said
     assert "grafana_unavailable" in again.said
     grafana.start()
