@@ -164,8 +164,8 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         lambda change: (change["incident"], change["version"]) == (last["incident"], last["version"]), running
     )
 
-    # People decide: the incident that is open is theirs, an earlier one was none, and there are new words. Time goes on with the
-    # next record.
+    # People decide: the incident that is open is theirs, an earlier one was none, and there are new words. Time goes on
+    # with the next record.
     words.write_text("云盾锁灵犀版\n月光门铃摩登版\n", "utf-8")
     latest = {change["incident"]: change for change in map(json.loads, incidents) if change["opened_at"]}
     (first,) = (incident for incident, change in latest.items() if change["status"] == "open")
