@@ -169,7 +169,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     words.write_text("云盾锁灵犀版\n月光门铃摩登版\n", "utf-8")
     latest = {change["incident"]: change for change in map(json.loads, incidents) if change["opened_at"]}
     (first,) = (incident for incident, change in latest.items() if change["status"] == "open")
-    other = next(incident for incident, change in latest.items() if change["status"] == "resolved")
+    *_, other = (incident for incident, change in latest.items() if change["status"] == "resolved")
     at = to_rfc3339(until, replayed.order.config.service.zone)
     zone = {"at": at, "by": "王班长"}
     people = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
