@@ -21,7 +21,7 @@ from qianshao.errors import ModelError
 FORMAT = 1
 ASSERTED = 0.55
 """From this probability on, the layer alone says that a danger is asserted."""
-NOT_EXCLUDED = 0.2
+NOT_EXCLUDED = 0.1
 """What a phrase of the taxonomy asserts holds from this probability on: below it the sentence is read as a joke, a
 denial or an ordinary complaint."""
 FAMILIES = {
