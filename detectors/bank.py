@@ -172,11 +172,11 @@ class Bank:
             touched: set[int] = set()
             for observation in observations[start:end]:
                 self._count(observation, tick, touched)
+            plan = self.calendar.planned(tick - 1)
             if touched:
-                findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick))
+                findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick, plan))
             if self.emerging is not None:
-                planned = self.calendar.planned(tick - 1)
-                findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents, planned))
+                findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents, plan))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -290,7 +290,7 @@ class Bank:
         budget = self.settings.false_alarms_per_day
         return opening_score(self.table.n, budget), weak_score(self.table.n, budget)
 
-    def _decide(self, rows: Ints, tick: int) -> list[Finding]:
+    def _decide(self, rows: Ints, tick: int, plan: Mapping[str, float]) -> list[Finding]:
         """Score the series that this tick touched and make findings of the strange ones."""
         table = self.table
         below = table.denominator[rows]
@@ -320,7 +320,6 @@ class Bank:
         if len(rare):
             share, spread[rare] = expectation_without(table, self.baseline, rows[rare])
             mean[rare] = share * everybody[rare] + 1e-6
-        plan = self.calendar.planned(tick - 1)
         if plan:
             mean *= np.array([self._planned(row, plan) for row in rows.tolist()])[:, None]
         strange &= counts > 1.5 * mean

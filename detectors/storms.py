@@ -64,7 +64,8 @@ class Storms:
             return False
         first, now = self._table.window_start(window) // HOUR_MS, self._table.bin // FINE_BINS
         hours = [hour % HOURS for hour in range(first, now + 1)][:HOURS]
-        storms = [hour for hour in hours if day[hour] >= max(STORM, STANDS_OUT * float(np.median(day)))]
+        least = max(STORM, STANDS_OUT * float(np.median(day)))
+        storms = [hour for hour in hours if day[hour] >= least]
         usual = float(day[hours].sum())
         if 2 * float(day[storms].sum()) < usual or not storms:
             return False

@@ -93,23 +93,20 @@ class Volumes:
 
     def close_bin(self, bin_: int) -> None:
         """Note what was expected of the five-minute bin that ends; call before the table rolls on."""
-        self._fill(bin_)
-        self._hours[:, (bin_ // FINE_BINS) % HOURS] = self._hour_so_far(bin_)
+        self._note(bin_)
 
-    def _fill(self, bin_: int) -> None:
+    def _note(self, bin_: int) -> None:
+        """Write what is expected of a bin, and of its hour up to it, into the rings."""
         missing = len(self._place) - len(self._fine)
         if missing:
             self._fine = np.concatenate((self._fine, np.full((missing, FINE_BINS), np.nan)))
             self._hours = np.concatenate((self._hours, np.full((missing, HOURS), np.nan)))
         start = bin_ * FINE_MS
+        learning = self._bank.model.learning()
         for row, place in self._place.items():
-            expected = self.band(row, start).expected
-            self._fine[place, bin_ % FINE_BINS] = np.nan if self.learning(row) else expected
-
-    def _hour_so_far(self, bin_: int) -> NDArray[np.float64]:
+            self._fine[place, bin_ % FINE_BINS] = np.nan if learning[place] else self.band(row, start).expected
         bins = [(bin_ - back) % FINE_BINS for back in range(bin_ % FINE_BINS + 1)]
-        hour: NDArray[np.float64] = self._fine[:, bins].sum(axis=1)
-        return hour
+        self._hours[:, (bin_ // FINE_BINS) % HOURS] = self._fine[:, bins].sum(axis=1)
 
     def windows(self, rows: Ints) -> Floats:
         """Return what was expected in the windows that end with the table's current bin, that bin whole.
@@ -118,8 +115,7 @@ class Volumes:
         """
         bin_ = self._table.bin
         if self._windows is None or self._windows[0] != bin_ or len(self._windows[1]) != len(self._place):
-            self._fill(bin_)
-            self._hours[:, (bin_ // FINE_BINS) % HOURS] = self._hour_so_far(bin_)
+            self._note(bin_)
             fine, hours = self._table.within()
             columns = [self._fine[:, each].sum(axis=1) for each in fine] + [
                 self._hours[:, each].sum(axis=1) for each in hours

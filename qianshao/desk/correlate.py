@@ -361,7 +361,7 @@ def _finer(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
 
 def _build(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
     """The model and firmware."""
-    return {(name, value) for name in ("model", "firmware") if name in dims for value in _values(dims[name])}
+    return _finer(dims) - _own(dims)
 
 
 def _own(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:

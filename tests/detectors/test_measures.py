@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from detectors.measures import is_trial, mislabelled
 from qianshao.event import Observation
 
 
-def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str = "", **fields: object) -> Observation:
-    stated = {"id": f"{kind}-{customer}", "kind": kind, "ts": 0, "customer": customer, "topic": topic, "text": text}
-    return Observation(**stated, **fields)  # type: ignore[arg-type]
+def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str = "", **fields: Any) -> Observation:
+    stated: dict[str, Any] = {
+        "id": f"{kind}-{customer}",
+        "kind": kind,
+        "ts": 0,
+        "customer": customer,
+        "topic": topic,
+        "text": text,
+    }
+    return Observation(**stated, **fields)
 
 
 @pytest.mark.parametrize(
