@@ -57,7 +57,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 5
+VERSION = 6
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -345,7 +345,11 @@ class Bank:
         kept = np.flatnonzero((top >= weak_or_opening) & (self._history(rows) >= LEARNING_CUSTOMERS))
         if not len(kept):
             return []
-        self.baseline.alarm(rows[kept[top[kept] >= opening]], tick)
+        alarming = kept[top[kept] >= opening]
+        if tick - self.started_ms < DAY_MS:
+            # The first morning's codes look strange against the night's; held there, they would be strange tomorrow.
+            alarming = alarming[~self._by_device[of_value[alarming]]]
+        self.baseline.alarm(rows[alarming], tick)
         by_value: dict[int, list[Strange]] = {}
         for index in kept.tolist():
             row, window, score = int(rows[index]), int(best[index]), float(top[index])
@@ -490,7 +494,7 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
-        opens = opens and top.over - margin_of_place(measure, dims) >= opening
+        opens = opens and top.over - margin_of_place(measure, dims, top.observed) >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
         return Finding(

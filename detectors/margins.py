@@ -6,13 +6,14 @@ margins are in −log10 of the tail probability; they were set on labelled fortn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import numpy as np
 
 from detectors.cells import Cell
 from detectors.counts import Floats, Ints
-from detectors.measures import harm_done
+from detectors.measures import GRUMBLES, harm_done
 from qianshao.event import WIDE_DIMENSIONS
 
 HARM = -2.5
@@ -23,7 +24,7 @@ MEASURE = {
     "metric": 3.0,
     "negative": 3.0,
     "returned": 3.0,
-    "theme": 0.4,
+    "theme": 0.7,
     "code": -0.3,
     "ticket_type": -1.0,
 }
@@ -51,7 +52,9 @@ ONE_CHANNEL = 0.5
 
 OF_NO_THING = {"term": 0.4, "theme": 0.4, "ticket_type": 1.0}
 """Words and agents' labels that localisation finds in no product, model or release: what people grumble about anyhow
-rises together now and then over a whole line or region."""
+rises together now and then over a whole line or region. Words of fewer than `MANY` are never enough there."""
+GRUMBLE = 1.1
+"""What customers find wanting in every rush hour, of service and of speed."""
 
 
 def margin(measure: str, value: str, cell: Cell) -> float:
@@ -64,6 +67,8 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     names = {name for name, _ in cell}
     if asked < 0.0 and not names & {"line", "product"}:
         asked = 0.0  # harm comes from a thing: strangers all over the place are chance
+    if measure == "term" and value in GRUMBLES:
+        asked += GRUMBLE
     if measure in TOLD and "channel" in names and names <= {"channel", "region"}:
         asked += ONE_CHANNEL
     return asked
@@ -88,10 +93,14 @@ def margin_of_number(wordings: Ints, counts: Floats) -> Floats:
     return asked
 
 
-def margin_of_place(measure: str, dims: Collection[str]) -> float:
-    """Return what a finding is asked beyond that where these dimensions name its cause.
+def margin_of_place(measure: str, dims: Collection[str], people: float) -> float:
+    """Return what a finding of so many people is asked beyond that where these dimensions name its cause.
 
-    >>> margin_of_place("term", {"line": "家居", "region": "华东"}), margin_of_place("term", {"product": "门锁"})
+    >>> margin_of_place("term", {"line": "家居", "region": "华东"}, 9), margin_of_place("term", {"product": "门锁"}, 4)
     (0.4, 0.0)
+    >>> margin_of_place("term", {"region": "华东"}, 4)
+    inf
     """
-    return 0.0 if set(dims) - WIDE_DIMENSIONS else OF_NO_THING.get(measure, 0.0)
+    if set(dims) - WIDE_DIMENSIONS:
+        return 0.0
+    return math.inf if measure in OWN_WORDS and people < MANY else OF_NO_THING.get(measure, 0.0)

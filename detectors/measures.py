@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import lru_cache
 
 from detectors.counts import Measured
@@ -17,6 +17,8 @@ KIND: dict[str, SignalKind] = {"code": "device", "template": "device", "metric":
 """How a rise of a measure is called, where it is not simply a rise."""
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
+GRUMBLES = frozenset(("超时", "态度差", "没人理"))
+"""Faults of the shipped taxonomy that customers tell of in every rush hour."""
 SAFETY_TOPIC = "安全隐患"
 BODILY = "人身安全"
 SUSPICIOUS = "资金安全/可疑来电"
@@ -27,6 +29,8 @@ BENIGN_WORDS = (
     *("回电", "评价反馈", "已安抚", "已致歉", "已提醒", "修改", "核对", "无误"),
 )
 """In the name of a theme: agents wrote down that somebody asked, or what they did about it, not what failed."""
+MANY_ASKED, MOSTLY_ASKED, ANY_TROUBLE = 10, 0.6, 0.15
+"""Of so many customers, of whom so many ask, at least the last share must be upset or name a fault: else they only ask."""
 MOSTLY_UPSET = 0.4
 """Where so many customers are upset, something failed, whatever they speak about."""
 ONE_TOPIC = 0.5
@@ -38,6 +42,7 @@ WARNED_AT_LEAST = 10
 ALONE_AT_LEAST = {"metric": 20, "negative": 20, "returned": 15}
 """Devices that must report strange metrics, before they open alone: nothing says yet that anything failed; customers
 who must be unhappy while no more come than usual, or must have come back: nothing says yet about what."""
+_ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]|能不能|可不可以")
 _LOUD = frozenset(("warn", "error", "fatal"))
 _TRIAL = re.compile(
     r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
@@ -121,12 +126,26 @@ def may_open(measure: str, value: str) -> bool:
 
 
 def benign(events: Sequence[Observation]) -> bool:
-    """Most of the words are about what customers ask anyway, such as prices on a promotion day, and few are upset."""
+    """Most of the words are about what customers ask anyway, such as prices on a promotion day, and few are upset.
+
+    So it is where many only ask, and hardly anybody names a fault: a new product is asked about.
+    """
+    upset = {event.customer for event in events if event.sentiment < CLEARLY_NEGATIVE}
+    if _only_ask([event for event in events if event.kind in ("chat", "call")], upset):
+        return True
     topics = [event.topic for event in events if event.topic and not event.danger]
     if not 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0:
         return False
-    upset = {event.customer for event in events if event.sentiment < CLEARLY_NEGATIVE}
     return len(upset) < MOSTLY_UPSET * len({event.customer for event in events})
+
+
+def _only_ask(voices: Sequence[Observation], upset: Set[int]) -> bool:
+    customers = {event.customer for event in voices}
+    if len(customers) < MANY_ASKED:
+        return False
+    asking = {event.customer for event in voices if _ASKS.search(event.text)}
+    troubled = {event.customer for event in voices if event.terms or event.danger or event.customer in upset}
+    return len(asking) >= MOSTLY_ASKED * len(customers) and len(troubled) < ANY_TROUBLE * len(customers)
 
 
 def scattered(events: Sequence[Observation]) -> bool:

@@ -22,6 +22,8 @@ ELSEWHERE = 0.2
 """Events of which a smaller share is of a place, of at least so many that say where they are, lie elsewhere."""
 STILL_FED_MS = HOUR_MS
 """An incident without new evidence for longer explains nothing that begins then, open or not."""
+MANY = 7
+"""People from whom on most of a case's customers say what it is about."""
 EXPLAINED = 0.2
 """So large a share of a secondary case's customers or devices must be those of the incident that explains it."""
 SAME_SUBJECT = 0.1
@@ -35,6 +37,14 @@ UNREACHABLE = ("联系不上", "打不通", "没人接", "无人接听")
 CHARGED = "支付扣款"
 MONEY_GONE = "资金安全/盗刷"
 """Who is charged wrongly says that money was taken: told apart from theft only by how many they are."""
+ONE_SYSTEM = frozenset(("账号登录", "支付扣款", "发票", "优惠活动", "应用故障"))
+"""Topics that one system brings about for all lines: where two lines tell of one within hours, it is one cause."""
+TOPICS_OF = {
+    "人身安全": frozenset(("安全隐患", "食品安全")),
+    "资金安全": frozenset(("诈骗信息",)),
+    "信息安全": frozenset(("信息隐私",)),
+}
+"""What is told beside a danger and means the same."""
 OWN_MEASURES = ("code", "template", "metric")
 """What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 
@@ -169,11 +179,12 @@ def _missed(finding: Finding, case: Case) -> bool:
 def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> Bond:
     """Join what neither people nor words join; another topic does in the first hours only."""
     age = finding.tick - case.last_evidence
-    if age <= SAME_RELEASE_MS and _build(finding.dims) & _build(case.dims):
+    if age <= SAME_RELEASE_MS and _same_build(finding, said, case):
         return Bond.RELEASE
     if age <= SAME_CAUSE_MS:
         young = finding.tick - case.created <= SAME_PRODUCT_MS
-        other = said.topic is not None and _most(case.topics) not in (None, said.topic)
+        other = finding.tick - case.created > SAME_RELEASE_MS and finding.series.measure in OWN_MEASURES
+        other = other or (said.topic is not None and _most(case.topics) not in (None, said.topic))
         if _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims)):
             return Bond.PROBLEM
     fresh = finding.tick - (case.opened_at or case.created) <= EXACT_PLACE_MS
@@ -204,16 +215,47 @@ def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str |
 def twins(told: Case, case: Case, tick: int) -> bool:
     """Say whether a case about to open is the same cause as one that people were told of hours ago.
 
-    Exactly the same product, model or release within hours: two causes there are rarer than two words for one. Not what
-    devices report by themselves and the other does not know, nor silence, nor danger.
+    Two causes of one place within hours are rarer than two words for one, the more so the finer the place, the sooner
+    the second, and the more both have in common. Not what devices report by themselves and the other does not know, nor
+    silence, nor a danger beside something harmless.
     """
-    if told.opened_at is None or tick - told.opened_at > SAME_PRODUCT_MS or "product" not in case.dims:
+    if told.opened_at is None or told.silent() or case.silent():
         return False
-    if _named(told.dims) != _named(case.dims) or told.silent() or case.silent():
+    if not _own_words(case) <= told.witnessed.keys() or not _as_harmful(told, case):
         return False
-    if any(key.startswith("danger:") for each in (told, case) for key in each.witnessed):
+    hours = tick - told.opened_at
+    fed = case.first_seen <= told.last_evidence + STILL_FED_MS
+    subject = _same_subject(told, case)
+    if contradict(told.dims, case.dims):
+        return hours <= SAME_PRODUCT_MS and subject and _most(case.topics) in ONE_SYSTEM
+    if _named(told.dims) == _named(case.dims) and "product" in case.dims:
+        return hours <= SAME_PRODUCT_MS or (len(_named(case.dims)) >= 2 and fed and hours <= SAME_RELEASE_MS)
+    if not (_inside(case, told) or _inside(told, case)):
         return False
-    return _own_words(case) <= told.witnessed.keys()
+    if told.dims and case.dims and hours <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
+        return True
+    met = meeting(told.customers, case.customers) >= LEAST_SHARED
+    if hours <= SAME_PRODUCT_MS and (met or subject):
+        return True
+    return met and subject and fed
+
+
+def _of_two_subjects(one: Case, other: Case) -> bool:
+    """Each has enough customers who are mostly about one topic, and it is another one."""
+    topics = {_most(each.topics) for each in (one, other)}
+    return len(topics - {None}) == 2 and min(one.people(), other.people()) >= MANY
+
+
+def _as_harmful(told: Case, case: Case) -> bool:
+    """Neither is a danger, or the harmless one of two is about what the other is a danger of."""
+    dangers = [_families(_said("danger", each)) for each in (told, case)]
+    if not any(dangers):
+        return True
+    if all(dangers):
+        return False
+    family, harmless = (dangers[0], case) if dangers[0] else (dangers[1], told)
+    topic = _most(harmless.topics)
+    return any(topic in TOPICS_OF.get(each, ()) for each in family)
 
 
 def _named(dims: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
@@ -222,7 +264,11 @@ def _named(dims: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
 
 def _own_words(case: Case) -> set[str]:
     """What devices say by themselves, and codes that are new."""
-    return {key for key, each in case.witnessed.items() if key.partition(":")[0] in OWN_MEASURES or each.kind == "new"}
+    return {
+        key
+        for key, each in case.witnessed.items()
+        if key.partition(":")[0] in OWN_MEASURES or (each.kind == "new" and not key.startswith("term:"))
+    }
 
 
 def explains(parent: Case, child: Case) -> float:
@@ -242,13 +288,14 @@ def explains(parent: Case, child: Case) -> float:
 
     Fails where two causes of one topic hit one place at once and nothing but customers' words tells them apart.
     """
-    if not refines(child.dims, parent.dims) or child.first_seen > parent.last_evidence + STILL_FED_MS:
+    if not _inside(child, parent) or child.first_seen > parent.last_evidence + STILL_FED_MS:
         return 0.0
     if not still_explains(parent, child):
         return 0.0
     own = _own_words(child)
-    release = bool(_build(child.dims) & _build(parent.dims)) or (
-        bool(_own(child.dims) & _own(parent.dims)) and child.created - parent.created <= SAME_PRODUCT_MS
+    later = child.created - parent.created
+    release = (bool(_build(child.dims) & _build(parent.dims)) and later <= SAME_RELEASE_MS) or (
+        bool(_own(child.dims) & _own(parent.dims)) and later <= SAME_PRODUCT_MS
     )
     if not release and not own <= parent.witnessed.keys():
         return 0.0
@@ -268,9 +315,18 @@ def still_explains(parent: Case, child: Case) -> bool:
     if parent.silent() or child.silent():
         return False
     told = _families(_said("danger", parent))
-    if _most(parent.topics) == CHARGED:
-        told |= _families([MONEY_GONE])
-    return _families([*_said("danger", child), *child.dangers]) <= told
+    charged = _most(parent.topics) == CHARGED
+    # A family of dangers speaks in no case without events of its kinds.
+    kinds = {danger for danger in (*_said("danger", child), *child.dangers) if "/" in danger}
+    return all(_families([kind]) <= told or (charged and kind == MONEY_GONE) for kind in kinds)
+
+
+def _inside(narrow: Case, broad: Case) -> bool:
+    """Say whether a case lies inside the place of another one; a product lies inside the line that its events state."""
+    dims = narrow.dims
+    if "product" in dims and "line" not in dims and (line := _most(narrow.places.get("line", {}))) is not None:
+        dims = dims | {"line": line}
+    return refines(dims, broad.dims)
 
 
 def refines(narrow: Mapping[str, str | list[str]], broad: Mapping[str, str | list[str]]) -> bool:
@@ -335,6 +391,16 @@ def _same_release(finding: Finding, said: Said, case: Case) -> bool:
     if not _own(finding.dims) & _own(case.dims) or case.status == "resolved":
         return False
     if finding.tick - case.created <= SAME_PRODUCT_MS:
+        return True
+    return said.topic is not None and said.topic == _most(case.topics)
+
+
+def _same_build(finding: Finding, said: Said, case: Case) -> bool:
+    """Both name one model or firmware, within half a day or about the same; a later code is another cause."""
+    if not _build(finding.dims) & _build(case.dims):
+        return False
+    own = finding.series.measure in OWN_MEASURES
+    if finding.tick - case.created <= SAME_RELEASE_MS or not (own or said.topic):
         return True
     return said.topic is not None and said.topic == _most(case.topics)
 

@@ -37,8 +37,9 @@ REOPENS = 3
 """People who must be new since an incident was resolved, before it is opened again; in danger one is enough."""
 MAX_CASES = 2_000
 """Cases kept; beyond it the longest quiet one that nobody was told of is forgotten."""
-TWO_WITNESSES = 8.7
-"""Scores of two independent witnesses add up, as their probabilities multiply."""
+TWO_WITNESSES = 9.3
+"""Scores of two independent witnesses add up, as their probabilities multiply; contacts and tickets come of the same
+people, so that they must be somewhat stranger than two that have nothing in common."""
 
 REGRET = 3
 """A case that a person dismissed opens again when so many times as many people are hurt."""
@@ -406,19 +407,20 @@ class Desk:
             elif case.version == 0:
                 self._record(case, "watched", "weak_witness", tick, changes)
             return False
-        twin = min(
-            (other for other in self._cases.values() if other.status in _TOLD and twins(other, case, tick)),
-            key=_told_first,
-            default=None,
-        )
-        if twin is not None:
-            self._merge(twin, case, tick, changes, pushes, reason="same_cause")
-            return False
         parent = self._explanation(case)
         if parent is not None:
             if case.waits != "inhibited_by_parent" or case.parent != parent:
                 case.waits, case.parent, case.freed_at = "inhibited_by_parent", parent, 0
                 self._record(case, "watched", "inhibited_by_parent", tick, changes)
+            return False
+        # What an incident explained is no second word for it, also when it has outgrown it.
+        twin = min(
+            (other for other in self._cases.values() if other.status in _TOLD and twins(other, case, tick)),
+            key=_told_first,
+            default=None,
+        )
+        if twin is not None and case.parent is None:
+            self._merge(twin, case, tick, changes, pushes, reason="same_cause")
             return False
         if reason != "danger_reported":
             if case.freed_at:

@@ -177,7 +177,8 @@ def test_an_explanation_holds_although_the_place_of_the_parent_moves() -> None:
 def test_an_incident_that_people_were_told_of_is_not_taken_back() -> None:
     target = desk()
     target.advance([refunds(tick=NOON)], NOON)
-    changes, _, _ = target.advance([outage(tick=LATER)], LATER)
+    hours_later = NOON + 4 * HOUR_MS
+    changes, _, _ = target.advance([outage(tick=hours_later)], hours_later)
     assert told(changes) == [("opened", "open", "overwhelming_rise")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from desk_fakes import NOON, Dims, desk, finding
 
 from qianshao.clock import HOUR_MS
@@ -108,3 +109,92 @@ def test_who_calls_a_wrong_charge_theft_is_explained_by_the_wrong_charges() -> N
     )
     changes, _, _ = target.advance([about(theft, "支付扣款")], NOON + HOUR_MS)
     assert [(change.change, change.reason) for change in changes] == [("watched", "inhibited_by_parent")]
+
+
+def test_a_swindle_beside_wrong_charges_is_told_apart() -> None:
+    target = desk()
+    wallet: Dims = {"product": "钱包"}
+    target.advance(
+        [about(finding(customers=range(40), value="支付扣款", dims=wallet, product="钱包"), "支付扣款")], NOON
+    )
+    swindle = finding(
+        customers=range(100, 104),
+        measure="danger",
+        value="资金安全/诈骗",
+        danger="资金安全/诈骗",
+        dims=wallet,
+        product="钱包",
+        tick=NOON + HOUR_MS,
+    )
+    changes, _, _ = target.advance([about(swindle, "支付扣款")], NOON + HOUR_MS)
+    assert [(change.change, change.reason) for change in changes] == [("opened", "danger_reported")]
+
+
+def told_of(customers: range, topic: str, dims: Dims, tick: int, *, value: str = "", line: str = "家居") -> Finding:
+    """Customers of one line say one thing."""
+    found = about(finding(customers=customers, value=value or topic, measure="term", dims=dims, tick=tick), topic)
+    evidence = tuple(
+        msgspec.structs.replace(event, line=line, product=str(dims.get("product") or "") or None)
+        for event in found.evidence
+    )
+    return msgspec.structs.replace(found, evidence=evidence)
+
+
+@pytest.mark.parametrize(("first", "second"), [({"line": "家居"}, LOCK), (LOCK, {"line": "家居"})])
+def test_two_words_within_an_hour_in_a_line_and_in_one_of_its_products_are_one_cause(first: Dims, second: Dims) -> None:
+    target = desk()
+    target.advance([told_of(range(6), "预订订单", first, NOON)], NOON)
+    soon = NOON + HOUR_MS // 2
+    changes, _, _ = target.advance([told_of(range(100, 106), "服务态度", second, soon)], soon)
+    assert opened(changes) == []
+    assert changes[-1].reason == "same_cause"
+
+
+def test_two_that_each_have_many_customers_of_a_topic_of_their_own_are_two_causes() -> None:
+    target = desk()
+    target.advance([told_of(range(20), "支付扣款", {"line": "家居"}, NOON)], NOON)
+    soon = NOON + HOUR_MS // 2
+    changes, _, _ = target.advance([told_of(range(100, 120), "发票", LOCK, soon)], soon)
+    assert len(opened(changes)) == 1
+
+
+@pytest.mark.parametrize(("topic", "causes"), [("发票", 1), ("商品质量", 2)])
+def test_what_one_system_does_for_all_lines_is_one_cause_in_two_of_them(topic: str, causes: int) -> None:
+    target = desk()
+    first, second = told_of(range(9), topic, {"line": "家居"}, NOON), NOON + HOUR_MS
+    changes, _, _ = target.advance([first], NOON)
+    more, _, _ = target.advance([told_of(range(50, 59), topic, {"line": "到家"}, second, line="到家")], second)
+    assert len(opened(changes)) + len(opened(more)) == causes
+
+
+def test_harmless_talk_about_what_a_danger_is_of_is_no_news() -> None:
+    target = desk()
+    leak = finding(customers=range(3), measure="danger", value="信息安全/隐私泄露", danger="信息安全/隐私泄露")
+    target.advance([about(leak, "信息隐私")], NOON)
+    soon = NOON + HOUR_MS
+    changes, _, _ = target.advance([told_of(range(50, 58), "信息隐私", LOCK, soon)], soon)
+    assert opened(changes) == []
+    other, _, _ = target.advance([told_of(range(70, 78), "物流配送", LOCK, soon + 10_000)], soon + 10_000)
+    assert len(opened(other)) == 1
+
+
+def code(value: str, first: int, tick: int) -> Finding:
+    found = finding(
+        customers=range(first, first + 12),
+        measure="code",
+        value=value,
+        witness="devices",
+        tick=tick,
+        dims={"product": "门锁", "firmware": "2.2.0"},
+    )
+    return about(found, "")
+
+
+@pytest.mark.parametrize(("hours", "causes"), [(6, 1), (18, 2)])
+def test_another_code_of_one_firmware_is_another_cause_only_when_it_begins_much_later(hours: int, causes: int) -> None:
+    target = desk()
+    changes = target.advance([code("E202", 0, NOON)], NOON)[0]
+    for hour in range(4, hours, 4):
+        changes += target.advance([code("E202", 20 * hour, NOON + hour * HOUR_MS)], NOON + hour * HOUR_MS)[0]
+    changes += target.advance([code("E201", 900, NOON + hours * HOUR_MS)], NOON + hours * HOUR_MS)[0]
+    assert len(opened(changes)) == causes

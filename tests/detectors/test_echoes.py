@@ -12,7 +12,8 @@ from qianshao.clock import DAY_MS, MINUTE_MS
 from qianshao.event import Observation
 
 NOON = 1_765_425_600_000
-SLOGAN = "家人们帮我砍一刀，还差五毛钱就能提现一百元，谢谢大家，复制口令年终砍价打开应用"
+SLOGAN = "年终大促全场满三百减一百二，叠加店铺津贴再享折上折，错过再等一年，手慢无"
+CHAIN = "通知！本月底起老账号要收服务费，把这段话发到三个群可自动续，881d73，刚发完就好了"
 
 
 def said(text: str, customer: int, ts: int = NOON, kind: str = "chat") -> Observation:
@@ -68,3 +69,33 @@ def test_a_flood_of_long_texts_stays_within_the_bound() -> None:
     for number in range(module.MAX_REMEMBERED + 500):
         echoes.pasted(said(f"{number:07d}" * 5, number + 1))
     assert len(echoes.snapshot()) <= module.MAX_REMEMBERED
+
+
+def test_a_chain_letter_is_known_by_what_it_asks_for() -> None:
+    assert Echoes().pasted(said(CHAIN, 1))
+    assert Echoes().pasted(said("【转发】群里转满20人，免费领鸡蛋，名额有限，加VX acc845", 1))
+
+
+def test_pieces_of_a_chain_letter_are_known_where_it_was_altered_or_is_read_aloud() -> None:
+    echoes = Echoes()
+    echoes.pasted(said(CHAIN, 1))
+    heard = (
+        "喂通知本月底起老账号要收服务费",
+        "把这段话发道三个群可自动",
+        "老账号要收服务费，把这段话发到家族群可自动续",
+    )
+    assert all(echoes.pasted(said(text, customer, kind="call")) for customer, text in enumerate(heard, start=2))
+    assert not echoes.pasted(said(heard[0], 9, NOON + DAY_MS + MINUTE_MS))
+
+
+def test_a_trouble_told_beside_a_chain_letter_counts() -> None:
+    echoes = Echoes()
+    echoes.pasted(said(CHAIN, 1))
+    assert not echoes.pasted(said("老账号登不上去了，要收服务费吗，从早上到现在一直这样", 2))
+    assert not echoes.pasted(said("昨天转发给家里人看了，锁还是连不上", 3))
+
+
+def test_who_is_in_danger_passes_nothing_on() -> None:
+    swindled = said("他让我加微信，转发朋友圈，然后卡里的钱就没了", 1)
+    assert Echoes().pasted(swindled)
+    assert not Echoes().pasted(msgspec.structs.replace(swindled, danger="资金安全/诈骗"))

@@ -73,14 +73,24 @@ def test_what_agents_were_asked_for_or_did_opens_nothing_by_itself(theme: str) -
 @pytest.mark.parametrize("measure", ["term", "theme", "ticket_type"])
 def test_words_of_no_product_model_or_release_are_asked_for_more(measure: str) -> None:
     for wide in ((), ("line",), ("region",), ("channel", "line", "region")):
-        assert margin_of_place(measure, wide) > 0.0
+        assert margin_of_place(measure, wide, MANY) > 0.0
     for thing in ("product", "model", "firmware", "app_version"):
-        assert margin_of_place(measure, (thing,)) == margin_of_place(measure, ("line", "region", thing)) == 0.0
+        assert margin_of_place(measure, (thing,), 4) == margin_of_place(measure, ("line", "region", thing), 4) == 0.0
 
 
 @pytest.mark.parametrize("measure", ["code", "topic", "danger"])
 def test_codes_topics_and_harm_are_asked_the_same_everywhere(measure: str) -> None:
-    assert margin_of_place(measure, ()) == margin_of_place(measure, ("product",)) == 0.0
+    assert margin_of_place(measure, (), 4) == margin_of_place(measure, ("product",), 4) == 0.0
+
+
+def test_a_handful_who_share_a_word_but_no_thing_are_never_enough() -> None:
+    for measure in ("term", "theme"):
+        assert margin_of_place(measure, ("line",), MANY - 1) > 1e9 > margin_of_place(measure, ("line",), MANY)
+
+
+def test_what_people_grumble_about_in_every_rush_hour_is_asked_for_more() -> None:
+    cell = (("line", "到家"), ("product", "外卖"))
+    assert margin("term", "超时", cell) > margin("term", "没送到", cell)
 
 
 def test_a_word_opens_on_weaker_evidence_where_it_is_placed_in_a_product(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detectors.measures import is_trial, mislabelled
+from detectors.measures import benign, is_trial, mislabelled
 from qianshao.event import Observation
 
 
@@ -66,3 +66,17 @@ def test_tickets_that_share_a_word_or_a_topic_are_one_cause() -> None:
 
 def test_two_tickets_say_too_little_to_tell() -> None:
     assert not mislabelled(tickets("表扬，转达", "催促处理"), [])
+
+
+def asked(number: int, *, text: str = "可以装在木门上吗", troubled: int = 0) -> list[Observation]:
+    return [
+        event(text, customer=each + 1, topic="安装维修", terms=("坏了",) if each < troubled else ())
+        for each in range(number)
+    ]
+
+
+def test_many_who_only_ask_are_no_trouble() -> None:
+    assert benign(asked(12))
+    assert not benign(asked(9))
+    assert not benign(asked(12, troubled=3))
+    assert not benign(asked(12, text="师傅没来"))
