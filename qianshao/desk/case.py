@@ -20,6 +20,7 @@ MAX_PEOPLE = 50_000
 """Customers, and devices, that are told apart in one case."""
 MAX_WITNESSED = 500
 """Measure values that speak in one case; the weakest makes room."""
+MAX_SPEAKERS = 200
 MAX_NAMED = 200
 """Topics, dangers, dimensions and values of each that are counted by name in one case: the first ones seen."""
 ARRIVAL_MS = 10 * MINUTE_MS
@@ -94,6 +95,8 @@ class Witnessed(msgspec.Struct, kw_only=True):
     """Events that carried the newest finding."""
     keywords: tuple[str, ...]
     quotes: tuple[str, ...]
+    who: list[int] = []
+    """Customers who say it, of the newest finding, at most `MAX_SPEAKERS`."""
 
 
 class Proof(msgspec.Struct, gc=False):
@@ -211,6 +214,7 @@ class Case(msgspec.Struct, kw_only=True):
             weight=len(finding.evidence),
             keywords=finding.keywords,
             quotes=finding.quotes,
+            who=sorted({event.customer for event in finding.evidence if event.customer})[:MAX_SPEAKERS],
         )
         self.last_evidence = finding.tick
         self.suspect = finding.suspect or self.suspect

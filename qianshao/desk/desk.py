@@ -11,7 +11,7 @@ import msgspec
 from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
-from qianshao.desk.case import MAX_EVIDENCE, Case
+from qianshao.desk.case import MAX_EVIDENCE, Case, Witnessed
 from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
@@ -40,7 +40,8 @@ MAX_CASES = 2_000
 TWO_WITNESSES = 9.3
 """Scores of two independent witnesses add up, as their probabilities multiply; contacts and tickets come of the same
 people, so that they must be somewhat stranger than two that have nothing in common."""
-
+BOTH = 0.2
+"""Two words are two witnesses where a smaller share of those who say one says the other too."""
 REGRET = 3
 """A case that a person dismissed opens again when so many times as many people are hurt."""
 MAX_ACTIONS = 10_000
@@ -651,4 +652,19 @@ def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
             best[each.witness] = max(best.get(each.witness, 0.0), score)
     if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"
+    words = [
+        (each.score if held else each.free_score, key, each)
+        for key, each in case.witnessed.items()
+        if key.partition(":")[0] in ("term", "topic")
+    ]
+    for number, (score, key, each) in enumerate(words):
+        for other_score, other_key, other in words[:number]:
+            one_names_a_fault = key.startswith("term:") or other_key.startswith("term:")
+            if one_names_a_fault and score + other_score >= TWO_WITNESSES and _strangers(each, other):
+                return "two_witnesses"
     return None
+
+
+def _strangers(one: Witnessed, other: Witnessed) -> bool:
+    """Hardly anybody says both, so that each is strange by itself."""
+    return len(set(one.who) & set(other.who)) <= BOTH * min(len(one.who), len(other.who))
