@@ -19,9 +19,11 @@ from models.phrases import Phrases
 from qianshao.errors import ModelError
 
 FORMAT = 1
-ASSERTED = 0.55
+ASSERTED = 0.7
 """From this probability on, the layer alone says that a danger is asserted."""
-NOT_EXCLUDED = 0.1
+UNPROMPTED = 0.9
+"""What the layer must reach where no cue of the kind stands in the text: it was fitted on texts with cues mostly."""
+NOT_EXCLUDED = 0.17
 """What a phrase of the taxonomy asserts holds from this probability on: below it the sentence is read as a joke, a
 denial or an ordinary complaint."""
 FAMILIES = {
@@ -38,6 +40,10 @@ FAMILIES = {
     "隐私泄露": "信息安全",
 }
 """The family of each kind that the layer knows; a danger is named `family/kind`."""
+SHORTEST = 3
+"""A shorter text asserts nothing by itself."""
+ALONE = 0.95
+"""What the layer must reach for one clause by itself, where the whole does not assert what a phrase named."""
 WINDOW_CHARS = 40
 """Longer texts are read around what gives rise to suspicion, so that a long story does not drown one sentence."""
 DENIED = 0.95
@@ -177,8 +183,8 @@ class DangerModel:
 
     Notes
     -----
-    Only texts with a cue are read by the layer; the others cost a look-up, about 1 µs. It fails on dangers told over
-    several turns, and on sentences whose words are all ordinary: 那个东西昨晚出事了.
+    Longer texts are read only around cues. A text costs about 8 µs. It fails on dangers told over several turns, and on
+    sentences whose words are all ordinary: 那个东西昨晚出事了.
     """
 
     def __init__(self, lexicon: Lexicon, layer: DangerLayer | None = None) -> None:
@@ -208,7 +214,11 @@ class DangerModel:
         if not windows:
             return asserted
         shares = self._shares(windows)
-        shares[~(admitted & self._named)] = 0.0
+        shares[:, ~self._named] = 0.0
+        prompted = np.where(admitted, shares, 0.0)
+        # What is surely a danger is one without a cue, too.
+        unprompted = (shares.sum(axis=1) >= UNPROMPTED) & (prompted.sum(axis=1) < ASSERTED)
+        shares = np.where(unprompted[:, None], shares, prompted)
         chances, best = shares.sum(axis=1), shares.argmax(axis=1)
         highest: dict[int, int] = {}
         for window, owner in enumerate(owners):
@@ -219,8 +229,16 @@ class DangerModel:
             if phrase and (phrase.partition("/")[0] not in self._families or owners.count(owner) >= _MAX_WINDOWS):
                 continue
             needed = NOT_EXCLUDED if phrase else DENIED if denied else ASSERTED
-            asserted[owner] = self._names[best[window]] if chance >= needed else ""
+            asserted[owner] = self._names[best[window]] if chance >= needed else self._alone(windows[window], phrase)
         return asserted
+
+    def _alone(self, text: str, phrase: str) -> str:
+        """Return a danger that the words around it hide: one clause that surely asserts what a phrase named."""
+        clauses = [clause for clause in _MARK.split(text) if len(clause) >= SHORTEST] if phrase else []
+        if len(clauses) < 2:
+            return ""
+        sure = (self._shares(clauses) * self._named).sum(axis=1).max() >= ALONE
+        return phrase if sure else ""
 
     def _suspicious(self, texts: Sequence[str]) -> tuple[list[str], list[int], NDArray[np.bool_]]:
         """Return what the layer is to read, the number of the text that each piece is from, and the kinds it admits."""
@@ -228,8 +246,18 @@ class DangerModel:
         windows: list[str] = []
         owners: list[int] = []
         groups: list[list[int]] = []
+        whole: dict[int, int] = {}
+        for row, text in enumerate(texts):
+            if SHORTEST <= len(text) <= WINDOW_CHARS:
+                whole[row] = len(windows)
+                windows.append(text)
+                owners.append(row)
+                groups.append([])
         last, until, read = -1, 0, 0
         for row, start, group in zip(found.rows.tolist(), found.starts.tolist(), found.values.tolist(), strict=True):
+            if row in whole:
+                groups[whole[row]].append(group)
+                continue
             if row != last:
                 last, until, read = row, 0, 0
             elif start < until:
@@ -244,7 +272,8 @@ class DangerModel:
             groups.append([group])
         admitted = np.zeros((len(windows), len(self._names)), dtype=np.bool_)
         for number, some in enumerate(groups):
-            admitted[number] = self._allowed[some].any(axis=0)
+            if some:
+                admitted[number] = self._allowed[some].any(axis=0)
         return windows, owners, admitted
 
     def _shares(self, windows: Sequence[str]) -> NDArray[np.float64]:

@@ -9,13 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.seed_corpus import written
+from models.seed_corpus import tellings, written
 from models.sound import sounds
 
-POSITIVES_PER_LINE = 45
-NEGATIVES_PER_LINE = 36
+POSITIVES_PER_LINE = 26
+NEGATIVES_PER_LINE = 26
 NOTHING = "-"
 """Heading of the lines that assert no danger."""
+
+TELLINGS_PER_LINE = 3
+"""Sentences of each line of the tellings of faults, which assert no danger either."""
+_DANGEROUS = frozenset(("安全隐患", "食品安全", "诈骗信息", "信息隐私"))
 
 _SLOTS: dict[str, str] = {
     "器": (
@@ -219,7 +223,7 @@ def _around(text: str, source: random.Random, context: list[str]) -> str:
     return text
 
 
-def danger_rows(seed: int = 23) -> list[DangerRow]:
+def danger_rows(seed: int = 25) -> list[DangerRow]:
     """Return the corpus, the same on every call: every line spread, with context, hasty typing and misheard words."""
     source = random.Random(seed)  # noqa: S311 - a reproducible corpus, not a secret
     context = [sentence for section in _CONTEXT_SECTIONS for sentence in written().get(section, [])]
@@ -230,6 +234,10 @@ def danger_rows(seed: int = 23) -> list[DangerRow]:
             text = spread(line, source)
             rows.append(DangerRow(text if index % 4 == 0 else _around(text, source, context), kind, number))
     first = len(grammar())
+    for line in (
+        line for section, some in written("topic_corpus.txt").items() if section not in _DANGEROUS for line in some
+    ):
+        context += tellings(line, source, TELLINGS_PER_LINE)
     for number, sentence in enumerate(context):
         rows += [
             DangerRow(sentence, "", first + number),

@@ -19,7 +19,7 @@ from models.seed_corpus import Row, sentiment_rows, topic_rows
 from models.tokens import Tokeniser
 from models.training import logistic
 
-BITS = 14
+BITS = 15
 
 
 def corpus_fingerprint(lexicon: Lexicon) -> str:

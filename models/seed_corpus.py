@@ -14,7 +14,7 @@ from models.phrases import GAP
 
 TOPIC_ROWS = 260
 """Generated rows per topic, beside the written sentences."""
-TELLINGS = 24
+TELLINGS = 8
 """Most rows that one line of `topic_corpus.txt` is spread over."""
 
 

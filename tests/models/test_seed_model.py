@@ -148,7 +148,7 @@ def test_a_line_of_the_corpus_is_told_in_different_sentences_and_the_same_each_t
     assert len(set(few)) == 5
     assert (
         set(few)
-        < set(tellings(line, random.Random(3)))
+        < set(tellings(line, random.Random(3), 18))
         == {a + b + "了" + c for a in ("锁", "门", "灯") for b in ("打不开", "不亮", "坏") for c in ("", "吗")}
     )
 
