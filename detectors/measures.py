@@ -30,7 +30,7 @@ BENIGN_WORDS = (
 )
 """In the name of a theme: agents wrote down that somebody asked, or what they did about it, not what failed."""
 MANY_ASKED, MOSTLY_ASKED, ANY_TROUBLE = 10, 0.6, 0.15
-"""Of so many customers, of whom so many ask, at least the last share must be upset or name a fault: else they only ask."""
+"""Of so many customers, of whom so many ask, at least this share must be upset or name a fault."""
 MOSTLY_UPSET = 0.4
 """Where so many customers are upset, something failed, whatever they speak about."""
 ONE_TOPIC = 0.5

@@ -26,7 +26,7 @@ from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar, S
 from qianshao.push import Push
 from qianshao.series import Series
 
-VERSION = 4
+VERSION = 5
 RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long is resolved."""
 WATCH_MS = 6 * HOUR_MS

@@ -1,0 +1,45 @@
+"""Two words of strangers in one place are two witnesses; the same people saying both are one."""
+
+from __future__ import annotations
+
+import pytest
+from desk_fakes import NOON, desk, finding
+
+from qianshao.clock import MINUTE_MS
+
+
+def reasons(
+    first: range, second: range, *, measures: tuple[str, str] = ("term", "term"), score: float = 4.8
+) -> list[str]:
+    target = desk()
+    weak = [
+        finding(
+            customers=who,
+            measure=measure,
+            value=f"词{number}",
+            opens=False,
+            score=score,
+            tick=NOON + number * MINUTE_MS,
+        )
+        for number, (who, measure) in enumerate(zip((first, second), measures, strict=True))
+    ]
+    changes = target.advance(weak[:1], NOON)[0] + target.advance(weak[1:], NOON + MINUTE_MS)[0]
+    return [change.reason for change in changes if change.change == "opened"]
+
+
+def test_two_words_of_strangers_open_what_neither_opens_alone() -> None:
+    assert reasons(range(5), range(50, 55)) == ["two_witnesses"]
+    assert reasons(range(5), range(50, 55), measures=("term", "topic")) == ["two_witnesses"]
+
+
+def test_two_words_of_the_same_people_are_one_witness() -> None:
+    assert reasons(range(5), range(3, 8)) == []
+
+
+def test_two_weak_words_are_not_enough() -> None:
+    assert reasons(range(5), range(50, 55), score=4.4) == []
+
+
+@pytest.mark.parametrize("measures", [("topic", "topic"), ("term", "negative"), ("term", "theme")])
+def test_what_names_no_fault_is_no_second_word(measures: tuple[str, str]) -> None:
+    assert reasons(range(5), range(50, 55), measures=measures) == []
