@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.admission import Admission
-from detectors.baseline import ShareBaseline
+from detectors.baseline import DAY_ENDS_MS, ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
@@ -90,6 +90,7 @@ WEAK_THEME = -1.0
 PAIR = 2
 PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
+MOST_OF_A_DAY_MS = 20 * HOUR_MS
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
@@ -314,6 +315,9 @@ class Bank:
         rows, counts, strange = rows[kept], counts[kept], strange[kept]
         below = table.denominator[rows]
         everybody = self.surges.ordinary(below, table.windows(below))
+        # A device that was seen at night is not counted again by day, but its error is: those who err are among all.
+        devices = self._by_device[table.row_measured[rows]]
+        everybody[devices] = np.maximum(everybody[devices], counts[devices])
         mean = self.baseline.expected(rows, everybody)
         spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
         rare = np.flatnonzero(harmed[kept])
@@ -346,7 +350,7 @@ class Bank:
         if not len(kept):
             return []
         alarming = kept[top[kept] >= opening]
-        if tick - self.started_ms < DAY_MS:
+        if not self._day_known(tick):
             # The first morning's codes look strange against the night's; held there, they would be strange tomorrow.
             alarming = alarming[~self._by_device[of_value[alarming]]]
         self.baseline.alarm(rows[alarming], tick)
@@ -359,10 +363,15 @@ class Bank:
             by_value.setdefault(value, []).append(strange_row)
         findings: list[Finding] = []
         for value in sorted(by_value):
-            found = self._speak(value, by_value[value], tick)
+            found = self._speak(value, by_value[value], tick, plan)
             if found is not None:
                 findings.append(found)
         return findings
+
+    def _day_known(self, tick: int) -> bool:
+        """Return whether the peaks of a first day, of most of its hours at least, are known."""
+        end = self.started_ms + MOST_OF_A_DAY_MS
+        return tick >= max(end + (DAY_ENDS_MS - end) % DAY_MS, self.started_ms + DAY_MS)
 
     def _know_values(self) -> None:
         """Look up what holds for each measure value, for those that appeared since the last time."""
@@ -400,7 +409,7 @@ class Bank:
             lines.get(line, 0.0) * (max(times, everywhere) - everywhere) for line, times in sorted(plan.items())
         )
 
-    def _speak(self, value: int, strange: list[Strange], tick: int) -> Finding | None:
+    def _speak(self, value: int, strange: list[Strange], tick: int, plan: Mapping[str, float]) -> Finding | None:
         """Make one finding of the strangest cell of a measure value, unless it said so already."""
         table = self.table
         measure, name = table.measured[value]
@@ -429,7 +438,7 @@ class Bank:
             return None
         opening, _ = self._thresholds()
         opens = top.over >= opening and (shift or may_open(measure, name))
-        if self._by_device[value] and not new and tick - self.started_ms < DAY_MS:
+        if self._by_device[value] and not new and not self._day_known(tick):
             opens = False  # people break things by day: of a code that is not new one day must be known
         opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
         if measure == "theme" and top.score < opening + WEAK_THEME:
@@ -446,7 +455,7 @@ class Bank:
         else:
             alarms.append(_Alarm(cell=cell, tick=tick, observed=top.observed, opens=opens))
         kind = "new" if new else "shift" if shift else KIND.get(measure, "rise")
-        return self._finding(value, top, cell, tick, opens=opens, kind=kind, place=place, strange=strange)
+        return self._finding(value, top, cell, tick, plan, opens=opens, kind=kind, place=place, strange=strange)
 
     def _one_product_and_model(self, strange: list[Strange]) -> Strange | None:
         """Return the strangest series of one product and model in which nobody was to be expected."""
@@ -470,6 +479,7 @@ class Bank:
         top: Strange,
         cell: Cell,
         tick: int,
+        plan: Mapping[str, float],
         *,
         opens: bool,
         kind: SignalKind,
@@ -485,7 +495,7 @@ class Bank:
         carried, dims = cause.carried[-MAX_EVIDENCE:], cause.dims
         if not carried:
             return None
-        if benign(carried) or (measure == "theme" and scattered(carried)):
+        if benign(carried, plan) or (measure == "theme" and scattered(carried)):
             return None
         if measure == "metric" and not self.metrics.settled(carried, tick):
             return None  # what a model's devices ordinarily report is not known long enough

@@ -15,7 +15,7 @@ import numpy as np
 
 from detectors.keywords import keywords, quotes
 from detectors.localise import Shares, localise
-from detectors.measures import BENIGN_TOPICS, benign
+from detectors.measures import BENIGN_TOPICS, benign, promoted
 from detectors.term_keys import (
     MAX_FAULTS,
     MAX_LABELS,
@@ -483,7 +483,7 @@ class Emerging:
             dims=cause.dims,
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
-            opens=judged.opens and not benign(carried) and (term.code or _tells(cause.dims, carried, planned)),
+            opens=judged.opens and not benign(carried, planned) and (term.code or _tells(cause.dims, carried, planned)),
         )
 
     # -- state -------------------------------------------------------------------------------------------------------
@@ -558,15 +558,7 @@ def _tells(dims: Collection[str], events: Sequence[Observation], planned: Collec
     many = len(upset) >= TROUBLED * len({_somebody(event) for event in events})
     products = Counter(event.product for event in events if event.product)
     one = max(products.values(), default=0) >= MOSTLY * max(sum(products.values()), 1)
-    return many and (one or bool(set(dims) - WIDE_DIMENSIONS)) and not _promoted(events, planned)
-
-
-def _promoted(events: Sequence[Observation], planned: Collection[str]) -> bool:
-    """Return whether most of those who state a line are of one in which something is planned today."""
-    if "" in planned:
-        return True
-    lines = [event.line for event in events if event.line]
-    return 2 * sum(line in planned for line in lines) > len(lines)
+    return many and (one or bool(set(dims) - WIDE_DIMENSIONS)) and not promoted(events, planned)
 
 
 def _at_least(number: int, of: int, share: float) -> float:

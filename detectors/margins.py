@@ -19,6 +19,8 @@ from qianshao.event import WIDE_DIMENSIONS
 HARM = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
+HARM_OF_A_LINE = -0.6
+"""The same where no product is named: what befalls customers of several products has seldom one cause."""
 MEASURE = {
     "danger": 1.0,
     "metric": 3.0,
@@ -65,6 +67,8 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     """
     asked = HARM if harm_done(measure, value) else MEASURE.get(measure, 0.0)
     names = {name for name, _ in cell}
+    if asked == HARM and not names & {"product", "model"}:
+        asked = HARM_OF_A_LINE
     if asked < 0.0 and not names & {"line", "product"}:
         asked = 0.0  # harm comes from a thing: strangers all over the place are chance
     if measure == "term" and value in GRUMBLES:

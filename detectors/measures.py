@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from functools import lru_cache
 
 from detectors.counts import Measured
@@ -31,8 +31,8 @@ BENIGN_WORDS = (
 """In the name of a theme: agents wrote down that somebody asked, or what they did about it, not what failed."""
 MANY_ASKED, MOSTLY_ASKED, ANY_TROUBLE = 10, 0.6, 0.15
 """Of so many customers, of whom so many ask, at least this share must be upset or name a fault."""
-MOSTLY_UPSET = 0.4
-"""Where so many customers are upset, something failed, whatever they speak about."""
+MOSTLY_UPSET, UPSET_ON_A_PLANNED_DAY = 0.4, 0.7
+"""Where so many customers are upset, something failed, whatever they speak about; on a promotion day more are."""
 ONE_TOPIC = 0.5
 """Share of a theme's customers who must speak about one topic: those who share no topic share no cause."""
 MANY_TEXTS = 3
@@ -46,7 +46,8 @@ _ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]
 _LOUD = frozenset(("warn", "error", "fatal"))
 _TRIAL = re.compile(
     r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
-    r"|(?:冒烟|回归|压力|联调)测试|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】",
+    r"|(?:冒烟|回归|压力|联调|自动化)测试|自动化脚本|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】|^\W*测试[:：]"
+    r"|^\W*(?:测试|回归|联调).{0,10}(?:流程|用例|场景|脚本|链路)",
     re.IGNORECASE,
 )
 """Staff trying out the service say so."""
@@ -125,7 +126,15 @@ def may_open(measure: str, value: str) -> bool:
     return measure != "negative"
 
 
-def benign(events: Sequence[Observation]) -> bool:
+def promoted(events: Sequence[Observation], planned: Collection[str]) -> bool:
+    """Return whether most of those who state a line are of one in which something is planned today; '' is all."""
+    if "" in planned:
+        return True
+    lines = [event.line for event in events if event.line]
+    return 2 * sum(line in planned for line in lines) > len(lines)
+
+
+def benign(events: Sequence[Observation], planned: Collection[str] = ()) -> bool:
     """Most of the words are about what customers ask anyway, such as prices on a promotion day, and few are upset.
 
     So it is where many only ask, and hardly anybody names a fault: a new product is asked about.
@@ -136,7 +145,8 @@ def benign(events: Sequence[Observation]) -> bool:
     topics = [event.topic for event in events if event.topic and not event.danger]
     if not 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0:
         return False
-    return len(upset) < MOSTLY_UPSET * len({event.customer for event in events})
+    many = UPSET_ON_A_PLANNED_DAY if promoted(events, planned) else MOSTLY_UPSET
+    return len(upset) < many * len({event.customer for event in events})
 
 
 def _only_ask(voices: Sequence[Observation], upset: Set[int]) -> bool:

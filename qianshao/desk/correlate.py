@@ -32,6 +32,8 @@ PEOPLE_ONLY = frozenset(
     ("物流配送", "错发漏发", "退款售后", "发票", "价格", "优惠活动", "改签退票", "服务态度", "会员积分", "信息隐私")
 )
 """Topics of the shipped taxonomy that no device brings about: what one reports at the same time is another cause."""
+ASKED_ANYHOW = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
+"""Topics of the shipped taxonomy that bear no witness beside a word."""
 UNREACHABLE = ("联系不上", "打不通", "没人接", "无人接听")
 """In a word or a fault: customers do not get through. While a channel is silent, that is why."""
 CHARGED = "支付扣款"
@@ -302,7 +304,9 @@ def explains(parent: Case, child: Case) -> float:
     share = max(_share(child.customers, parent.customers), _share(child.devices, parent.devices))
     if share >= EXPLAINED:
         return share
-    return SAME_SUBJECT if release or (parent.dims.keys() - {"channel"} and _same_subject(parent, child)) else 0.0
+    channel = parent.dims.get("channel")
+    named = parent.dims.keys() - {"channel"} or (channel is not None and channel == child.dims.get("channel"))
+    return SAME_SUBJECT if release or (named and _same_subject(parent, child)) else 0.0
 
 
 def still_explains(parent: Case, child: Case) -> bool:

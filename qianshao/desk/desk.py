@@ -12,7 +12,7 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case, Witnessed
-from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
+from qianshao.desk.correlate import ASKED_ANYHOW, Bond, belongs, explains, one_cause, said_by, still_explains, twins
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
@@ -655,7 +655,7 @@ def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
     words = [
         (each.score if held else each.free_score, key, each)
         for key, each in case.witnessed.items()
-        if key.partition(":")[0] in ("term", "topic")
+        if key.partition(":")[0] in ("term", "topic") and key.partition(":")[2] not in ASKED_ANYHOW
     ]
     for number, (score, key, each) in enumerate(words):
         for other_score, other_key, other in words[:number]:
