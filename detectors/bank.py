@@ -319,6 +319,7 @@ class Bank:
         devices = self._by_device[table.row_measured[rows]]
         everybody[devices] = np.maximum(everybody[devices], counts[devices])
         mean = self.baseline.expected(rows, everybody)
+        mean[devices] = np.maximum(mean[devices], self.baseline.own(rows[devices]))
         spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
         rare = np.flatnonzero(harmed[kept])
         if len(rare):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.counts import FINE_BINS, FINE_MS, HOURS, WINDOWS, CountTable, Floats, Ints
+from detectors.counts import FINE_BINS, FINE_MS, HOURS, WINDOW_HOURS, WINDOWS, CountTable, Floats, Ints
 from qianshao.clock import DAY_MS, HOUR_MS
 
 HALF_LIFE_HOURS = 7 * 24
@@ -62,6 +62,8 @@ class ShareBaseline:
         self.today: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
         self.yesterday: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
         self.days = 0
+        self.hours = 0.0
+        """Hours learnt from, as many as weigh in `total`."""
         self.follow()
 
     def follow(self) -> None:
@@ -98,6 +100,17 @@ class ShareBaseline:
         self.follow()
         mean: Floats = self.share[rows, None] * everybody + 1e-6
         return mean
+
+    def own(self, rows: Ints) -> Floats:
+        """Return what rows had in windows so long, whoever else came: (rows, windows), shaped as `expected`.
+
+        Devices that report themselves at night are not counted again by day, when people bring about errors: the share
+        of all who are new then says little of them.
+        """
+        self.follow()
+        rate: Floats = self.total[rows] / max(self.hours, 1.0)
+        each: Floats = rate[:, None] * WINDOW_HOURS
+        return each
 
     def spread(self, rows: Ints) -> Floats:
         """Return the relative variance of the prediction for `rows`: dispersion, and how little the share is known."""
@@ -136,6 +149,7 @@ class ShareBaseline:
         taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
         decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
         self.total = self.total * decay + taken
+        self.hours = self.hours * decay + 1.0
         self.missed *= decay
         settled = has & (np.where(has, self.total[below], 0.0) >= SETTLED_CUSTOMERS) & (mean >= SETTLED_MEAN)
         settled &= seen <= mean + 3.0 * deviation + 1.0  # an incident is no dispersion
@@ -197,6 +211,7 @@ class ShareBaseline:
             "today": self.today.tobytes(),
             "yesterday": self.yesterday.tobytes(),
             "days": self.days,
+            "hours": self.hours,
             "alarmed_until": self.alarmed_until.tobytes(),
             "measure_alpha": sorted(self.measure_alpha.items()),
         }
@@ -209,4 +224,5 @@ class ShareBaseline:
         for name in ("peak", "today", "yesterday"):
             setattr(self, name, np.frombuffer(state[name], dtype=np.float32).reshape(-1, WINDOWS).copy())
         self.days = state["days"]
+        self.hours = state["hours"]
         self.measure_alpha = dict(state["measure_alpha"])

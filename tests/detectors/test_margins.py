@@ -107,3 +107,9 @@ def test_a_word_opens_on_weaker_evidence_where_it_is_placed_in_a_product(monkeyp
     monkeypatch.setitem(detectors.margins.OF_NO_THING, "term", 50.0)
     assert opened("门锁")
     assert not opened(None)
+
+
+def test_harm_is_told_on_weaker_evidence_where_a_product_is_named() -> None:
+    shock, line = "人身安全/触电", ("line", "家居")
+    assert margin("danger", shock, (line, ("product", "热水器"))) < margin("danger", shock, (line,)) < 0.0
+    assert margin("danger", shock, (("region", "华东"),)) == 0.0

@@ -24,7 +24,18 @@ def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str =
 
 @pytest.mark.parametrize(
     "text",
-    ["测试单请忽略", "【测试】门锁打不开", "test", "测试123", "压测消息，无需处理", "冒烟测试第3轮", "TEST 请勿回复"],
+    [
+        "测试单请忽略",
+        "【测试】门锁打不开",
+        "test",
+        "测试123",
+        "压测消息，无需处理",
+        "冒烟测试第3轮",
+        "TEST 请勿回复",
+        "测试：重复扣款用例",
+        "测试退款流程",
+        "自动化脚本 支付失败 场景",
+    ],
 )
 def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
     assert is_trial(event(text))
@@ -80,3 +91,14 @@ def test_many_who_only_ask_are_no_trouble() -> None:
     assert not benign(asked(9))
     assert not benign(asked(12, troubled=3))
     assert not benign(asked(12, text="师傅没来"))
+
+
+def test_on_a_planned_day_more_must_be_upset_about_what_is_asked_anyway() -> None:
+    told = [
+        event("领不了", customer=each + 1, topic="优惠活动", line="生鲜", sentiment=-0.8 if each < 5 else 0.0)
+        for each in range(10)
+    ]
+    assert not benign(told)
+    assert not benign(told, {"家电"})
+    assert benign(told, {"生鲜"})
+    assert benign(told, {""})

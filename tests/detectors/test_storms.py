@@ -99,3 +99,34 @@ def test_another_message_in_the_hour_of_the_storm_is_told() -> None:
 def test_a_restart_between_two_storms_forgets_none() -> None:
     events = heartbeats(4) + storms(range(4))
     assert told(events, snapshot_at=START + 2 * DAY_MS + HOUR_MS) == []
+
+
+def by_day(days: int) -> list[Observation]:
+    """Errors that people cause: most in the hours of the day, by devices that were all heard of at night."""
+    chance = random.Random(7)
+    return [
+        msgspec.structs.replace(
+            log(
+                START + day * DAY_MS + hour * HOUR_MS + chance.randrange(HOUR_MS),
+                device,
+                message="door open",
+                level="error",
+            ),
+            code="D1",
+        )
+        for day in range(days)
+        for hour in range(24)
+        for device in chance.sample(range(1, 1500), 12 if 8 <= hour < 23 else 3)
+    ]
+
+
+def at_night(days: int) -> list[Observation]:
+    return [
+        log(START + day * DAY_MS + 4 * HOUR_MS + device * 400, device, message="heartbeat ok", level="info")
+        for day in range(days)
+        for device in range(1, 1500)
+    ]
+
+
+def test_errors_of_the_day_are_no_surprise_although_all_devices_are_heard_of_at_night() -> None:
+    assert told(at_night(3) + by_day(3)) == []
