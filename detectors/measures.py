@@ -19,7 +19,7 @@ BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 GRUMBLES = frozenset(("超时", "态度差", "没人理"))
 """Faults of the shipped taxonomy that customers tell of in every rush hour."""
-SAFETY_TOPIC = "安全隐患"
+DANGEROUS_TOPICS = frozenset(("安全隐患", "诈骗信息"))
 BODILY = "人身安全"
 SUSPICIOUS = "资金安全/可疑来电"
 BENIGN_TYPES = ("咨询", "其他", "其它", "表扬")
@@ -71,7 +71,7 @@ def voice_measures(observation: Observation) -> list[Measured]:
     kind and under its family: a batch that smokes also shocks and burns.
     """
     measures: list[Measured] = []
-    if observation.danger or observation.topic != SAFETY_TOPIC:
+    if observation.danger or observation.topic not in DANGEROUS_TOPICS:
         if observation.topic:
             measures.append(("topic", observation.topic))
         if observation.theme and may_open("theme", observation.theme):

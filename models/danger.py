@@ -229,12 +229,14 @@ class DangerModel:
             if phrase and (phrase.partition("/")[0] not in self._families or owners.count(owner) >= _MAX_WINDOWS):
                 continue
             needed = NOT_EXCLUDED if phrase else DENIED if denied else ASSERTED
-            asserted[owner] = self._names[best[window]] if chance >= needed else self._alone(windows[window], phrase)
+            asserted[owner] = self._names[best[window]] if chance >= needed else ""
+            if phrase and not asserted[owner] and len(texts[owner]) > WINDOW_CHARS:
+                asserted[owner] = self._alone(windows[window], phrase)
         return asserted
 
     def _alone(self, text: str, phrase: str) -> str:
         """Return a danger that the words around it hide: one clause that surely asserts what a phrase named."""
-        clauses = [clause for clause in _MARK.split(text) if len(clause) >= SHORTEST] if phrase else []
+        clauses = [clause for clause in _MARK.split(text) if len(clause) >= SHORTEST]
         if len(clauses) < 2:
             return ""
         sure = (self._shares(clauses) * self._named).sum(axis=1).max() >= ALONE

@@ -80,9 +80,11 @@ _DENIED = re.compile(
 )
 _ASKED = re.compile(r"[^，。！；,!;\s]{0,6}?(?:吗|嘛|么(?!办|处理|回事)|吧|没有?(?=[?？]|$)|不(?=[?？]|$))")
 _STILL_ASSERTED = re.compile(r"怎么|咋|为什么|凭什么|谁负责|管不管|赔|知道吗|懂吗|你们看")
-_FIGURATIVE = re.compile(r"[辣头好棒美糖盐酱]|性")
+_FIGURATIVE = re.compile(r"[辣头好棒美糖盐酱]|性|(?:一样|似的|般)的")
 _FIGURED = re.compile(r"(?:[气急渴说等]得|[气急渴]的|嗓子|喉咙|头顶|脑袋|肺|心里)[^，。！？；,.!?;\s]{0,4}$")
 """Before a word of danger: 气得冒烟, 嗓子冒火."""
+_PRAISED = re.compile(r"(?:好[吃喝看玩听]|[辣笑美帅香鲜甜])[到道得][^，。！？；,.!?;\s]{0,4}$")
+"""Before a fault or a danger that only praises: 好吃到爆炸, 辣得我头顶冒烟."""
 _HEARSAY = re.compile(r"网上|听说|据说|新闻|别的牌子|别的品牌|其他品牌|别人家|看到有人|有家的|怕")
 _GENERAL = re.compile(r"有检测吗|没事吧|会不会|注意事项|怎么预防")
 _HEARSAY_WINDOW = 20
@@ -234,7 +236,10 @@ class Lexicon:
         found = [
             (start, value)
             for start, end, value in faults
-            if not _denied(text, start) and _INQUIRED.match(text, end) is None and not _would(text, start, end)
+            if not _denied(text, start)
+            and not _praised(text, start)
+            and _INQUIRED.match(text, end) is None
+            and not _would(text, start, end)
         ]
         found += [
             (match.start(), (match.group(1) or match.group()).upper().replace(" ", ""))
@@ -270,7 +275,9 @@ class Lexicon:
     @staticmethod
     def _danger(text: str, named: Sequence[tuple[int, int, str]]) -> tuple[str, bool]:
         for start, end, name in named:
-            if _denied(text, start) or _HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
+            if _denied(text, start) or _praised(text, start):
+                continue
+            if _HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
                 continue
             if _GENERAL.search(text, end, end + _HEARSAY_WINDOW) is not None:
                 continue
@@ -366,6 +373,11 @@ def shipped_lexicon() -> Lexicon:
 
 def _denied(text: str, start: int) -> bool:
     return start > 0 and _DENIED.search(text[max(0, start - 8) : start]) is not None
+
+
+def _praised(text: str, start: int) -> bool:
+    before = text[max(0, start - 8) : start]
+    return _PRAISED.search(before) is not None or (before.endswith("香") and text[start] in "炸爆")
 
 
 def _turns(text: str, negated_at: int, start: int) -> bool:

@@ -655,7 +655,9 @@ def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
     words = [
         (each.score if held else each.free_score, key, each)
         for key, each in case.witnessed.items()
-        if key.partition(":")[0] in ("term", "topic") and key.partition(":")[2] not in ASKED_ANYHOW
+        if key.partition(":")[0] in ("term", "topic")
+        and key.partition(":")[2] not in ASKED_ANYHOW
+        and each.kind != "new"
     ]
     for number, (score, key, each) in enumerate(words):
         for other_score, other_key, other in words[:number]:

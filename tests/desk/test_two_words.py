@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from desk_fakes import NOON, desk, finding
 
@@ -43,3 +44,11 @@ def test_two_weak_words_are_not_enough() -> None:
 @pytest.mark.parametrize("measures", [("topic", "topic"), ("term", "negative"), ("term", "theme")])
 def test_what_names_no_fault_is_no_second_word(measures: tuple[str, str]) -> None:
     assert reasons(range(5), range(50, 55), measures=measures) == []
+
+
+def test_a_phrase_heard_for_the_first_time_is_no_second_word() -> None:
+    target = desk()
+    old = finding(customers=range(5), measure="term", value="开不了机", opens=False, score=4.8)
+    new = finding(customers=range(50, 55), measure="term", value="预约新机怎么", opens=False, score=8.8)
+    changes, _, _ = target.advance([old, msgspec.structs.replace(new, kind="new")], NOON)
+    assert [change.change for change in changes] == ["watched"]

@@ -162,3 +162,15 @@ def test_a_batch_says_what_its_texts_say_alone() -> None:
     assert lexicon.dangers_of(texts) == [lexicon.danger(text) for text in texts]
     assert lexicon.feelings(texts) == [lexicon.feelings([text])[0] for text in texts]
     assert (lexicon.topic_cues(texts) == [lexicon.topic_cues([text])[0] for text in texts]).all()
+
+
+@pytest.mark.parametrize("text", ["好吃到爆炸", "辣得我头顶冒烟", "香炸了", "笑得肚子都炸了"])
+def test_what_only_praises_names_neither_fault_nor_danger(lexicon: Lexicon, text: str) -> None:
+    assert (lexicon.terms(text), lexicon.danger(text)) == ((), "")
+
+
+def test_true_or_false_is_a_question_and_no_counterfeit(lexicon: Lexicon) -> None:
+    assert lexicon.terms("下个月起收费是真的假的") == ()
+    assert lexicon.terms("我就说是假的，群里还在传") == ()
+    assert lexicon.terms("香蕉坏了") == ("坏了",)
+    assert lexicon.terms("买到假的了") == ("假货",)
