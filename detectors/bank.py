@@ -91,6 +91,8 @@ PAIR = 2
 PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 MOST_OF_A_DAY_MS = 20 * HOUR_MS
+BEYOND_DOUBT = 9.0
+"""Devices that only warn open an incident however few they are, where their warning is as strange as this."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
 MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
@@ -523,7 +525,7 @@ class Bank:
             suspect=self.rollouts.suspect(dims, carried, tick),
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
-            opens=opens and not (by_device and only_warned(carried)),
+            opens=opens and not (by_device and top.score < BEYOND_DOUBT and only_warned(carried)),
         )
 
     def _ordinarily(self, base: Mapping[str, str], name: str) -> Mapping[str, float]:

@@ -19,6 +19,8 @@ from qianshao.event import WIDE_DIMENSIONS
 HARM = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
+OF_A_FAMILY = 0.4
+"""A family of dangers with calls that were only suspicious; those calls by themselves are asked for more."""
 HARM_OF_A_LINE = -0.6
 """The same where no product is named: what befalls customers of several products has seldom one cause."""
 MEASURE = {
@@ -66,6 +68,8 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     (0.0, 0.5)
     """
     asked = HARM if harm_done(measure, value) else MEASURE.get(measure, 0.0)
+    if measure == "danger" and "/" not in value and asked > 0.0:
+        asked = OF_A_FAMILY
     names = {name for name, _ in cell}
     if asked == HARM and not names & {"product", "model"}:
         asked = HARM_OF_A_LINE

@@ -113,3 +113,8 @@ def test_harm_is_told_on_weaker_evidence_where_a_product_is_named() -> None:
     shock, line = "人身安全/触电", ("line", "家居")
     assert margin("danger", shock, (line, ("product", "热水器"))) < margin("danger", shock, (line,)) < 0.0
     assert margin("danger", shock, (("region", "华东"),)) == 0.0
+
+
+def test_a_family_with_suspicious_calls_is_asked_less_than_those_calls_alone() -> None:
+    cell = (("line", "金融"), ("product", "钱包"))
+    assert 0.0 < margin("danger", "资金安全", cell) < margin("danger", "资金安全/可疑来电", cell)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 
 from detectors.bank import Bank
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
@@ -130,3 +131,20 @@ def at_night(days: int) -> list[Observation]:
 
 def test_errors_of_the_day_are_no_surprise_although_all_devices_are_heard_of_at_night() -> None:
     assert told(at_night(3) + by_day(3)) == []
+
+
+def warned(devices: int) -> list[Observation]:
+    """Devices that warn of a code on the third day, which nobody has heard of before."""
+    return [
+        msgspec.structs.replace(
+            log(START + 60 * HOUR_MS + number * MINUTE_MS, 2000 + number, message="latch moved"), code="W7"
+        )
+        for number in range(devices)
+    ]
+
+
+def test_few_devices_that_only_warn_are_told_where_that_is_beyond_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = heartbeats(3) + warned(6)
+    assert {each.series.value for each in told(events)} == {"W7"}
+    monkeypatch.setattr("detectors.bank.BEYOND_DOUBT", 100.0)
+    assert told(events) == []
