@@ -26,7 +26,7 @@ BENIGN_TYPES = ("咨询", "其他", "其它", "表扬")
 """In the name of a ticket type: nothing failed, or nobody says what."""
 BENIGN_WORDS = (
     *("咨询", "询问", "查询", "售前", "表扬", "客户建议", "价保", "指导", "已解答", "已告知"),
-    *("回电", "评价反馈", "已安抚", "已致歉", "已提醒", "修改", "核对", "无误"),
+    *("回电", "评价反馈", "已安抚", "已致歉", "已提醒", "修改", "核对", "无误", "客户认可", "解释"),
 )
 """In the name of a theme: agents wrote down that somebody asked, or what they did about it, not what failed."""
 MANY_ASKED, MOSTLY_ASKED, ANY_TROUBLE = 10, 0.6, 0.15

@@ -19,7 +19,7 @@ from models.phrases import Phrases
 from qianshao.errors import ModelError
 
 FORMAT = 1
-ASSERTED = 0.7
+ASSERTED = 0.67
 """From this probability on, the layer alone says that a danger is asserted."""
 UNPROMPTED = 0.9
 """What the layer must reach where no cue of the kind stands in the text: it was fitted on texts with cues mostly."""
