@@ -91,6 +91,7 @@ PAIR = 2
 PAIR_EXPECTED = 0.02
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 MOST_OF_A_DAY_MS = 20 * HOUR_MS
+"""How much of the first day must have been seen before its peaks are taken for those of a day."""
 BEYOND_DOUBT = 9.0
 """Devices that only warn open an incident however few they are, where their warning is as strange as this."""
 FIRST_DAY_MORE = 4

@@ -21,6 +21,7 @@ _FINE_WINDOWS = (2, 6, 12)
 _HOUR_WINDOWS = (3, 8, 24)
 WINDOWS = len(_FINE_WINDOWS) + len(_HOUR_WINDOWS)
 WINDOW_HOURS = np.array([bins / FINE_BINS for bins in _FINE_WINDOWS] + [float(hours) for hours in _HOUR_WINDOWS])
+"""How long each window is."""
 DISTINCT_MS = DAY_MS
 """A customer counts once in a series within this time."""
 

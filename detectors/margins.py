@@ -19,10 +19,10 @@ from qianshao.event import WIDE_DIMENSIONS
 HARM = -2.5
 """Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
-OF_A_FAMILY = 0.4
-"""A family of dangers with calls that were only suspicious; those calls by themselves are asked for more."""
 HARM_OF_A_LINE = -0.6
 """The same where no product is named: what befalls customers of several products has seldom one cause."""
+OF_A_FAMILY = 0.4
+"""A family of dangers with calls that were only suspicious; those calls by themselves are asked for more."""
 MEASURE = {
     "danger": 1.0,
     "metric": 3.0,

@@ -22,7 +22,7 @@ FORMAT = 1
 ASSERTED = 0.67
 """From this probability on, the layer alone says that a danger is asserted."""
 UNPROMPTED = 0.9
-"""What the layer must reach where no cue of the kind stands in the text: it was fitted on texts with cues mostly."""
+"""What the layer must reach where no cue of the kind stands in the text: a cue is evidence by itself."""
 NOT_EXCLUDED = 0.17
 """What a phrase of the taxonomy asserts holds from this probability on: below it the sentence is read as a joke, a
 denial or an ordinary complaint."""
@@ -153,7 +153,7 @@ _CUES = {
         "前夫 别人"
     ),
 }
-"""What a text must hold to be read by the layer at all, and for which kinds."""
+"""Around what a longer text is read, and for which kinds the layer is believed below `UNPROMPTED`."""
 
 
 class DangerLayer(NamedTuple):

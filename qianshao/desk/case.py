@@ -21,6 +21,7 @@ MAX_PEOPLE = 50_000
 MAX_WITNESSED = 500
 """Measure values that speak in one case; the weakest makes room."""
 MAX_SPEAKERS = 200
+"""Customers of one measure value that are told apart in one case, those with the smallest numbers."""
 MAX_NAMED = 200
 """Topics, dangers, dimensions and values of each that are counted by name in one case: the first ones seen."""
 ARRIVAL_MS = 10 * MINUTE_MS

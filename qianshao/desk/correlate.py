@@ -225,19 +225,19 @@ def twins(told: Case, case: Case, tick: int) -> bool:
         return False
     if not _own_words(case) <= told.witnessed.keys() or not _as_harmful(told, case):
         return False
-    hours = tick - told.opened_at
+    since = tick - told.opened_at
     fed = case.first_seen <= told.last_evidence + STILL_FED_MS
     subject = _same_subject(told, case)
     if contradict(told.dims, case.dims):
-        return hours <= SAME_PRODUCT_MS and subject and _most(case.topics) in ONE_SYSTEM
+        return since <= SAME_PRODUCT_MS and subject and _most(case.topics) in ONE_SYSTEM
     if _named(told.dims) == _named(case.dims) and "product" in case.dims:
-        return hours <= SAME_PRODUCT_MS or (len(_named(case.dims)) >= 2 and fed and hours <= SAME_RELEASE_MS)
+        return since <= SAME_PRODUCT_MS or (len(_named(case.dims)) >= 2 and fed and since <= SAME_RELEASE_MS)
     if not (_inside(case, told) or _inside(told, case)):
         return False
-    if told.dims and case.dims and hours <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
+    if told.dims and case.dims and since <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
         return True
     met = meeting(told.customers, case.customers) >= LEAST_SHARED
-    if hours <= SAME_PRODUCT_MS and (met or subject):
+    if since <= SAME_PRODUCT_MS and (met or subject):
         return True
     return met and subject and fed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Literal
 
 import msgspec
@@ -414,15 +415,15 @@ class Desk:
                 case.waits, case.parent, case.freed_at = "inhibited_by_parent", parent, 0
                 self._record(case, "watched", "inhibited_by_parent", tick, changes)
             return False
-        # What an incident explained is no second word for it, also when it has outgrown it.
-        twin = min(
-            (other for other in self._cases.values() if other.status in _TOLD and twins(other, case, tick)),
-            key=_told_first,
-            default=None,
-        )
-        if twin is not None and case.parent is None:
-            self._merge(twin, case, tick, changes, pushes, reason="same_cause")
-            return False
+        if case.parent is None:  # what an incident explained is no second word for it, also when it has outgrown it
+            twin = min(
+                (other for other in self._cases.values() if other.status in _TOLD and twins(other, case, tick)),
+                key=_told_first,
+                default=None,
+            )
+            if twin is not None:
+                self._merge(twin, case, tick, changes, pushes, reason="same_cause")
+                return False
         if reason != "danger_reported":
             if case.freed_at:
                 reason = "parent_ended"
@@ -652,19 +653,22 @@ def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
             best[each.witness] = max(best.get(each.witness, 0.0), score)
     if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
         return "two_witnesses"
-    words = [
-        (each.score if held else each.free_score, key, each)
-        for key, each in case.witnessed.items()
-        if key.partition(":")[0] in ("term", "topic")
-        and key.partition(":")[2] not in ASKED_ANYHOW
-        and each.kind != "new"
-    ]
-    for number, (score, key, each) in enumerate(words):
-        for other_score, other_key, other in words[:number]:
-            one_names_a_fault = key.startswith("term:") or other_key.startswith("term:")
-            if one_names_a_fault and score + other_score >= TWO_WITNESSES and _strangers(each, other):
-                return "two_witnesses"
-    return None
+    return "two_witnesses" if _two_words(case, held=held) else None
+
+
+def _two_words(case: Case, *, held: bool) -> bool:
+    """Strangers say two words, of which at least one names a fault."""
+    words = []
+    for key, each in case.witnessed.items():
+        measure, _, value = key.partition(":")
+        score = each.score if held else each.free_score
+        # One that is held altogether is no witness.
+        if measure in ("term", "topic") and value not in ASKED_ANYHOW and each.kind != "new" and score > 0:
+            words.append((score, measure, each))
+    return any(
+        "term" in (measure, other_measure) and score + other_score >= TWO_WITNESSES and _strangers(each, other)
+        for (score, measure, each), (other_score, other_measure, other) in combinations(words, 2)
+    )
 
 
 def _strangers(one: Witnessed, other: Witnessed) -> bool:
