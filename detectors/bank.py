@@ -22,6 +22,7 @@ from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
 from detectors.keywords import keywords, quotes
+from detectors.likeness import Likeness
 from detectors.margins import HARM, margin, margin_of_number, margin_of_place, wording
 from detectors.measures import (
     ALONE_AT_LEAST,
@@ -54,10 +55,11 @@ from qianshao.config import Detection
 from qianshao.errors import StoreError
 from qianshao.event import DIMENSIONS, Observation
 from qianshao.finding import Finding, SignalKind
+from qianshao.meaning import Meanings
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 6
+VERSION = 7
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -114,7 +116,14 @@ class Bank:
     """
 
     def __init__(
-        self, settings: Detection, *, root: bool, decision_ms: int, zone: tzinfo, calendar: Calendar | None = None
+        self,
+        settings: Detection,
+        *,
+        root: bool,
+        decision_ms: int,
+        zone: tzinfo,
+        calendar: Calendar | None = None,
+        meanings: Meanings | None = None,
     ) -> None:
         self.settings = settings
         self.root = root
@@ -136,6 +145,7 @@ class Bank:
         self.admission = Admission()
         self.rollouts = Rollouts()
         self.emerging = Emerging(settings, self._ordinarily) if root else None
+        self.likeness = None if meanings is None else Likeness(settings, meanings, self._ordinarily)
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -166,6 +176,8 @@ class Bank:
             self.table.bin = self.watermark // FINE_MS
         if self.emerging is not None:
             self.emerging.read(observations)
+        if self.likeness is not None:
+            self.likeness.read(event for event in observations if self._hears(event))
         start = 0
         while start < len(observations):
             tick = grid_tick(max(observations[start].ts, self.watermark), self.decision_ms)
@@ -181,6 +193,8 @@ class Bank:
                 findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick, plan))
             if self.emerging is not None:
                 findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents, plan))
+            if self.likeness is not None:
+                findings.extend(self.likeness.decide(tick, self.vocabulary, self.documents, plan))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -240,6 +254,12 @@ class Bank:
         self._tally(observation, who, "contacts", measures, tick, touched)
         if observation.tokens:
             self._learn_words(observation)
+        if self.likeness is not None and self._hears(observation):
+            self.likeness.hear(observation)
+
+    def _hears(self, observation: Observation) -> bool:
+        """Return whether likeness is sought here: among the texts of a line, in the root of those that have none."""
+        return not (self.root and observation.line)
 
     def _tally(
         self,
@@ -551,6 +571,7 @@ class Bank:
                 "admission": self.admission.snapshot(),
                 "rollouts": self.rollouts.snapshot(),
                 "emerging": None if self.emerging is None else self.emerging.snapshot(),
+                "likeness": None if self.likeness is None else self.likeness.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -597,6 +618,8 @@ class Bank:
         self.rollouts.restore(state["rollouts"])
         if self.emerging is not None:
             self.emerging.restore(state["emerging"])
+        if self.likeness is not None and state["likeness"] is not None:
+            self.likeness.restore(state["likeness"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

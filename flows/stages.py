@@ -11,6 +11,7 @@ from detectors.trends import TrendBook
 from flows.learning import Learning
 from flows.pipeline import Stages
 from models.masking import mask_excerpt
+from models.meaning import Encoder
 from models.online import Learner
 from models.own_files import OwnFiles
 from models.themes import Themes
@@ -79,11 +80,19 @@ def product_stages(config: Config, calendar: Path | None, kept: Path | None = No
     planned = Calendar.empty(zone) if calendar is None else Calendar.read(calendar, zone)
     decision_ms = config.service.decision_seconds * SECOND_MS
     files = OwnFiles(config.models, kept)
+    encoder = Encoder()
     return Stages(
         labeller=lambda: Reading(key, files),
         excerpt=mask_excerpt,
         learning=lambda: Learning(Learner(), Themes()),
-        bank=lambda root: Bank(config.detection, root=root, decision_ms=decision_ms, zone=zone, calendar=planned),
+        bank=lambda root: Bank(
+            config.detection,
+            root=root,
+            decision_ms=decision_ms,
+            zone=zone,
+            calendar=planned,
+            meanings=encoder.meanings,
+        ),
         desk=lambda: Desk(config),
         trends=lambda: TrendBook(zone, config.service.allowed_lateness_minutes * MINUTE_MS),
     )

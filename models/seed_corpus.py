@@ -275,6 +275,12 @@ def _spoken(text: str, source: random.Random) -> str:
     return text
 
 
+def framed(sentence: str, source: random.Random) -> str:
+    """Return a sentence as it may be said or typed, with words before and after it."""
+    said = source.choice(_BEFORE) + _spoken(sentence, source) + source.choice(_AFTER + _MORE_AFTER)
+    return _noisy(said, source)
+
+
 def told_rows(seed: int = 13) -> list[Row]:
     """Return the sentences of `topic_corpus.txt`, each once as it stands and once as it may be said or typed."""
     source = random.Random(seed)  # noqa: S311 - a reproducible corpus, not a secret
@@ -283,8 +289,7 @@ def told_rows(seed: int = 13) -> list[Row]:
         label = "" if section == "nothing" else section
         for line in lines:
             for sentence in tellings(line, source):
-                framed = source.choice(_BEFORE) + _spoken(sentence, source) + source.choice(_AFTER + _MORE_AFTER)
-                rows += [Row(sentence, label), Row(_noisy(framed, source), label)]
+                rows += [Row(sentence, label), Row(framed(sentence, source), label)]
     return rows
 
 

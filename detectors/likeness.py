@@ -1,0 +1,348 @@
+"""Likeness: several customers say the same thing in words of their own, which hardly anybody said before."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import log10
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.emerging import USUAL_BUDGET
+from detectors.keywords import keywords, quotes
+from detectors.localise import Shares, localise
+from detectors.measures import benign, promoted
+from detectors.tail import upper_score
+from qianshao.clock import DAY_MS, HOUR_MS
+from qianshao.config import Detection
+from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation, is_customer
+from qianshao.finding import Finding
+from qianshao.meaning import UNIT, WIDTH, Meaning, Meanings
+from qianshao.series import Series
+
+OPENS = 5.0
+"""Score from which those who are alike may open alone, at the usual budget."""
+WEAK = 1.0
+"""How much less is a weak witness."""
+WINDOWS_MS = (3 * HOUR_MS, 12 * HOUR_MS, DAY_MS)
+NEAR = (0.4, 0.5, 0.6)
+"""Cosines from which two texts are alike: of the three the most telling counts, for some things are told in one way and
+others in ten."""
+LEAST = 4
+"""Customers who must be alike."""
+TROUBLE = 0.5
+"""What they say must tell of trouble with so much probability, in the mean, and the newest of them by itself;"""
+TROUBLED = 0.7
+"""and with so much for them to open alone."""
+GLAD = 0.3
+"""Mood from which words of trouble are half in jest."""
+VARIES = 0.2
+"""Relative variance of what is said of a thing from day to day, beyond chance."""
+LIFT = 2.0
+LEARNING_MS = DAY_MS
+"""For so long nothing is known of what is said ordinarily."""
+PAST_MS = 14 * DAY_MS
+MAX_RECENT = 2_000
+MAX_PAST = 4_000
+"""Texts that are remembered of a line, of the last day and before: 500 bytes each, and 2 KB more of the last day."""
+MAX_LINES = 100
+"""Lines that are heard; further ones are not."""
+GROWTH = 1.3
+"""They are told again when they have grown by this factor."""
+SAME_PEOPLE = 0.5
+"""A group that shares this part of the smaller one's customers with one that was told is the same."""
+MANY = 7
+"""So many may open without a thing that joins them."""
+MAX_EVIDENCE = 500
+MAX_TOLD = 200
+_LABEL_CHARS = 12
+
+
+class _Told(msgspec.Struct, kw_only=True):
+    """A group that was told."""
+
+    label: str
+    tick: int
+    number: int
+    loud: bool
+    """Whether its score was one that opens."""
+    people: list[int]
+
+
+class _Group(NamedTuple):
+    """Customers who are alike, by the row of the first text of each."""
+
+    score: float
+    expected: float
+    start: int
+    """Beginning of the window."""
+    rows: NDArray[np.int64]
+
+
+class _Line:
+    """What the customers of one line said: vectors of a fortnight, and events of the last day."""
+
+    def __init__(self) -> None:
+        self.events: deque[Observation] = deque()
+        self.vectors: NDArray[np.float32] = np.zeros((64, WIDTH), np.float32)
+        """In the first rows of this and the next three: of `events`."""
+        self.trouble: NDArray[np.float64] = np.zeros(64)
+        self.who: NDArray[np.uint64] = np.zeros(64, np.uint64)
+        self.when: NDArray[np.int64] = np.zeros(64, np.int64)
+        self.past: NDArray[np.int8] = np.zeros((0, WIDTH), np.int8)
+        self.times: list[int] = []
+        """When each row of `past` was said, oldest first."""
+        self.told: list[_Told] = []
+        self._floats: NDArray[np.float32] | None = None
+
+    def add(self, event: Observation, meaning: Meaning) -> None:
+        """Take a text."""
+        number = len(self.events)
+        if number == len(self.when):
+            for name in ("vectors", "trouble", "who", "when"):
+                column = getattr(self, name)
+                setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
+        self.vectors[number] = meaning.vector
+        self.trouble[number] = meaning.trouble * (0.5 if event.sentiment > GLAD else 1.0)
+        self.who[number], self.when[number] = event.customer, event.ts
+        self.events.append(event)
+
+    def forget(self, tick: int) -> None:
+        """Move what is a day old to the past, an hour's texts at once, and let go what is older than all of that."""
+        number = len(self.events)
+        if not number or (self.when[0] >= tick - DAY_MS - HOUR_MS and number <= MAX_RECENT):
+            return
+        gone = max(int(np.searchsorted(self.when[:number], tick - DAY_MS)), number - MAX_RECENT + MAX_RECENT // 10)
+        self.times += [self.events.popleft().ts for _ in range(gone)]
+        drop = max(0, len(self.times) - MAX_PAST)
+        while drop < len(self.times) and self.times[drop] < tick - PAST_MS:
+            drop += 1
+        self.past = np.concatenate([self.past, self.vectors[:gone].astype(np.int8)])[drop:]
+        del self.times[:drop]
+        for column in (self.vectors, self.trouble, self.who, self.when):
+            column[: number - gone] = column[gone:number].copy()
+        self._floats = None
+
+    def before(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the product of one vector with each of the past, shape (texts,)."""
+        if self._floats is None:
+            self._floats = self.past.astype(np.float32)
+        products: NDArray[np.float32] = self._floats @ vector
+        return products
+
+
+class Likeness:
+    """Tells groups of customers who say the same in other words, where hardly anybody said it in the last fortnight.
+
+    Every text is a vector of meaning. Of each new one that tells of trouble the customers near it are counted, in three
+    windows and at three distances, and compared with how many of the texts of the last fortnight were as near to it, as
+    a share of what else was said. So no list of topics or words need know the fault. Besides:
+
+    - who says it in the same long words as others is no voice of his own (`Echoes`, and equal texts);
+    - what the group says must tell of trouble, by its meaning and not in good humour, and must not be what people ask
+      anyway;
+    - a group opens where it has a thing in common, or is large: a joke of the day is told of everything.
+
+    When it fails: what is told in words whose meaning is not near, or in so few that anything is; a fault that has
+    been there for the last fortnight; the first day. Cost: 0.2 ms a text that tells of trouble, and a finding's
+    localisation.
+    Source: scan statistics (Kulldorff 1997) over text (semantic scan: Maurya et al. 2016), with balls around each text
+    in the place of topics.
+
+    Parameters
+    ----------
+    settings
+        The budget.
+    meanings
+        What texts mean.
+    shares
+        Who is ordinarily seen, for localisation.
+    """
+
+    def __init__(self, settings: Detection, meanings: Meanings, shares: Shares) -> None:
+        self._opens = OPENS + log10(USUAL_BUDGET / settings.false_alarms_per_day)
+        self._meanings = meanings
+        self._shares = shares
+        self._lines: dict[str, _Line] = {}
+        self._heard: list[Observation] = []
+        self._started = 0
+
+    def read(self, observations: Iterable[Observation]) -> None:
+        """Read a batch at once, which is quicker; what is heard of it, `hear` says."""
+        self._meanings([event.text for event in observations if _speaks(event)])
+
+    def hear(self, event: Observation) -> None:
+        """Hear a customer's own words, or a ticket's, in order of time."""
+        if _speaks(event) and event.customer:
+            self._started = self._started or event.ts
+            self._heard.append(event)
+
+    def decide(
+        self, tick: int, vocabulary: Mapping[str, int], documents: int, planned: Collection[str] = ()
+    ) -> list[Finding]:
+        """Judge what was heard before `tick`; `vocabulary` of so many documents is what is ordinarily said."""
+        heard, self._heard = self._heard, []
+        fresh: dict[str, int] = {}
+        for event, meaning in zip(heard, self._meanings([event.text for event in heard]), strict=True):
+            name = event.line or event.product or ""
+            if meaning is None or (name not in self._lines and len(self._lines) >= MAX_LINES):
+                continue
+            self._lines.setdefault(name, _Line()).add(event, meaning)
+            fresh[name] = fresh.get(name, 0) + 1
+        findings: list[Finding] = []
+        for name in sorted(fresh):
+            line = self._lines[name]
+            line.forget(tick)
+            if tick - self._started < LEARNING_MS:
+                continue
+            line.told = [told for told in line.told if tick - told.tick < DAY_MS][-MAX_TOLD:]
+            for group in self._groups(line, min(fresh[name], len(line.events)), tick):
+                finding = self._finding(line, group, tick, vocabulary, documents, planned)
+                if finding is not None:
+                    findings.append(finding)
+        return findings
+
+    def _groups(self, line: _Line, fresh: int, tick: int) -> Iterable[_Group]:
+        """Yield the strangest group around each of the newest texts that tells of trouble, if it is strange enough."""
+        number = len(line.events)
+        asked = number - fresh + np.flatnonzero(line.trouble[number - fresh : number] >= TROUBLE)
+        if not len(asked):
+            return
+        every = line.vectors[:number]
+        likeness = every[asked] @ every.T  # whole numbers below 2**24: exact
+        who, times = line.who[:number], line.when[:number]
+        starts = [(tick - window, int(np.searchsorted(times, tick - window))) for window in WINDOWS_MS]
+        for row, near_row in zip(asked.tolist(), likeness, strict=True):
+            best: _Group | None = None
+            before: NDArray[np.float32] | None = None
+            for near in NEAR:
+                close = near_row >= near * UNIT**2
+                if close.sum() < LEAST:
+                    break
+                for since, start in starts:
+                    alike = start + np.flatnonzero(close[start:])
+                    rows = alike[np.unique(who[alike], return_index=True)[1]]
+                    if len(rows) < LEAST or line.trouble[rows].mean() < TROUBLE:
+                        continue
+                    if before is None:
+                        before = line.before(every[row])
+                    ordinarily = float((before >= near * UNIT**2).sum()) + 0.5
+                    expected = ordinarily / (len(line.times) + 1.0) * (number - start - len(alike) + 1.0)
+                    score = _score(len(rows), expected, VARIES + 1.0 / ordinarily)
+                    if len(rows) >= LIFT * expected and (best is None or score > best.score):
+                        best = _Group(score, expected, since, rows)
+            if best is not None and best.score >= self._opens - WEAK:
+                yield best
+
+    def _finding(
+        self,
+        line: _Line,
+        group: _Group,
+        tick: int,
+        vocabulary: Mapping[str, int],
+        documents: int,
+        planned: Collection[str],
+    ) -> Finding | None:
+        evidence = sorted((line.events[row] for row in group.rows.tolist()), key=lambda event: (event.ts, event.id))
+        voices = _voices(evidence)
+        if len(voices) < LEAST:
+            return None
+        people = [event.customer for event in evidence]
+        loud = group.score >= self._opens
+        known = _known(line.told, people)
+        if known is not None and len(people) < GROWTH * known.number and (known.loud or not loud):
+            return None
+        own = sorted({key for event in evidence for key in event.dims})[:MAX_OWN_DIMS]
+        names = ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own]
+        cause = localise(evidence, group.expected, names, self._shares, by_device=False)
+        carried = cause.carried[-MAX_EVIDENCE:]
+        texts = [(event.text, event.tokens) for event in carried if event.tokens]
+        words = keywords([tokens for _, tokens in texts], vocabulary, max(documents, 1), 8) if texts else []
+        label = known.label if known is not None else (words or [evidence[0].text])[0][:_LABEL_CHARS]
+        line.told.append(_Told(label=label, tick=tick, number=len(people), loud=loud, people=people))
+        if not carried or benign(carried, planned):
+            return None
+        joined = bool(set(cause.dims) - WIDE_DIMENSIONS) or len(voices) >= MANY
+        troubled = line.trouble[group.rows].mean() >= TROUBLED
+        shown = {event.text.strip(): event.shown for event in carried if event.shown}
+        return Finding(
+            series=Series("likeness", label, ()),
+            kind="new",
+            tick=tick,
+            window_start=max(group.start, evidence[0].ts),
+            window_end=tick,
+            observed=float(len(people)),
+            expected=round(group.expected, 3),
+            score=round(group.score, 3),
+            witness="contacts",
+            evidence=carried,
+            dims=cause.dims,
+            keywords=tuple(words),
+            quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
+            opens=bool(loud and troubled and joined and not promoted(carried, planned)),
+        )
+
+    # -- state -------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Any:
+        """Return the state as arrays of bytes, numbers and strings."""
+        return {
+            "started": self._started,
+            "lines": [
+                {
+                    "line": name,
+                    "events": msgspec.to_builtins(list(line.events)),
+                    "past": line.past.tobytes(),
+                    "times": line.times,
+                    "told": msgspec.to_builtins(line.told),
+                }
+                for name, line in self._lines.items()
+            ],
+        }
+
+    def restore(self, state: Any) -> None:
+        """Take over a state written by `snapshot`; the last day's texts are read again."""
+        self._started = state["started"]
+        self._heard = []
+        self._lines = {}
+        for each in state["lines"]:
+            line = self._lines[each["line"]] = _Line()
+            events = msgspec.convert(each["events"], list[Observation])
+            for event, meaning in zip(events, self._meanings([event.text for event in events]), strict=True):
+                if meaning is not None:
+                    line.add(event, meaning)
+            line.past = np.frombuffer(each["past"], np.int8).reshape(-1, WIDTH)
+            line.times = list(each["times"])
+            line.told = msgspec.convert(each["told"], list[_Told])
+
+
+def _speaks(event: Observation) -> bool:
+    return bool(event.text) and (event.kind == "ticket" or (event.kind in ("chat", "call") and is_customer(event.role)))
+
+
+def _score(number: int, expected: float, varies: float) -> float:
+    return float(upper_score(np.array([float(number)]), np.array([expected]), np.array([varies]))[0])
+
+
+def _known(told: Sequence[_Told], people: Sequence[int]) -> _Told | None:
+    """Return the newest group told that is mostly of the same people."""
+    these = frozenset(people)
+    for each in reversed(told):
+        if len(these.intersection(each.people)) >= SAME_PEOPLE * min(len(these), len(each.people)):
+            return each
+    return None
+
+
+def _voices(events: Sequence[Observation]) -> list[Observation]:
+    """Those who speak on their own: of equal texts of some length only the first counts."""
+    said: set[str] = set()
+    voices = []
+    for event in events:
+        plain = "".join(filter(str.isalnum, event.text))
+        if len(plain) <= _LABEL_CHARS or plain not in said:
+            voices.append(event)
+        said.add(plain)
+    return voices
