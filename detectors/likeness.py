@@ -23,7 +23,7 @@ from qianshao.finding import Finding
 from qianshao.meaning import UNIT, WIDTH, Meaning, Meanings
 from qianshao.series import Series
 
-OPENS = 5.0
+OPENS = 5.3
 """Score from which those who are alike may open alone, at the usual budget."""
 WEAK = 1.0
 """How much less is a weak witness."""
@@ -54,8 +54,6 @@ GROWTH = 1.3
 """They are told again when they have grown by this factor."""
 SAME_PEOPLE = 0.5
 """A group that shares this part of the smaller one's customers with one that was told is the same."""
-MANY = 7
-"""So many may open without a thing that joins them."""
 MAX_EVIDENCE = 500
 MAX_TOLD = 200
 _LABEL_CHARS = 12
@@ -126,11 +124,11 @@ class _Line:
             column[: number - gone] = column[gone:number].copy()
         self._floats = None
 
-    def before(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the product of one vector with each of the past, shape (texts,)."""
+    def before(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the products of vectors with each of the past, shape (vectors, texts)."""
         if self._floats is None:
             self._floats = self.past.astype(np.float32)
-        products: NDArray[np.float32] = self._floats @ vector
+        products: NDArray[np.float32] = vectors @ self._floats.T
         return products
 
 
@@ -144,7 +142,7 @@ class Likeness:
     - who says it in the same long words as others is no voice of his own (`Echoes`, and equal texts);
     - what the group says must tell of trouble, by its meaning and not in good humour, and must not be what people ask
       anyway;
-    - a group opens where it has a thing in common, or is large: a joke of the day is told of everything.
+    - a group opens where it has a thing in common: a joke of the day is told of everything.
 
     When it fails: what is told in words whose meaning is not near, or in so few that anything is; a fault that has
     been there for the last fortnight; the first day. Cost: 0.2 ms a text that tells of trouble, and a finding's
@@ -213,11 +211,15 @@ class Likeness:
             return
         every = line.vectors[:number]
         likeness = every[asked] @ every.T  # whole numbers below 2**24: exact
+        several = (likeness >= NEAR[0] * UNIT**2).sum(axis=1) >= LEAST
+        asked, likeness = asked[several], likeness[several]
+        if not len(asked):
+            return
+        past = line.before(every[asked])
         who, times = line.who[:number], line.when[:number]
         starts = [(tick - window, int(np.searchsorted(times, tick - window))) for window in WINDOWS_MS]
-        for row, near_row in zip(asked.tolist(), likeness, strict=True):
+        for near_row, past_row in zip(likeness, past, strict=True):
             best: _Group | None = None
-            before: NDArray[np.float32] | None = None
             for near in NEAR:
                 close = near_row >= near * UNIT**2
                 if close.sum() < LEAST:
@@ -227,9 +229,7 @@ class Likeness:
                     rows = alike[np.unique(who[alike], return_index=True)[1]]
                     if len(rows) < LEAST or line.trouble[rows].mean() < TROUBLE:
                         continue
-                    if before is None:
-                        before = line.before(every[row])
-                    ordinarily = float((before >= near * UNIT**2).sum()) + 0.5
+                    ordinarily = float((past_row >= near * UNIT**2).sum()) + 0.5
                     expected = ordinarily / (len(line.times) + 1.0) * (number - start - len(alike) + 1.0)
                     score = _score(len(rows), expected, VARIES + 1.0 / ordinarily)
                     if len(rows) >= LIFT * expected and (best is None or score > best.score):
@@ -254,6 +254,7 @@ class Likeness:
         loud = group.score >= self._opens
         known = _known(line.told, people)
         if known is not None and len(people) < GROWTH * known.number and (known.loud or not loud):
+            known.people = sorted({*known.people, *people})  # whoever comes later is known by those who came now
             return None
         own = sorted({key for event in evidence for key in event.dims})[:MAX_OWN_DIMS]
         names = ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own]
@@ -265,12 +266,12 @@ class Likeness:
         line.told.append(_Told(label=label, tick=tick, number=len(people), loud=loud, people=people))
         if not carried or benign(carried, planned):
             return None
-        joined = bool(set(cause.dims) - WIDE_DIMENSIONS) or len(voices) >= MANY
+        joined = bool(set(cause.dims) - WIDE_DIMENSIONS)
         troubled = line.trouble[group.rows].mean() >= TROUBLED
         shown = {event.text.strip(): event.shown for event in carried if event.shown}
         return Finding(
             series=Series("likeness", label, ()),
-            kind="new",
+            kind="rise",
             tick=tick,
             window_start=max(group.start, evidence[0].ts),
             window_end=tick,

@@ -66,7 +66,8 @@ class Encoder:
         >>> bool(lock.vector @ door.vector.astype(int) > lock.vector @ bill.vector.astype(int)), hello
         (True, None)
         """
-        read = [text[:READ_CHARS] for text in texts]
+        # A lone half of a surrogate pair is no text to the encoder.
+        read = [text[:READ_CHARS].encode("utf-8", "replace").decode() for text in texts]
         telling = {text for text in read if len(text) >= SHORTEST and not is_small_talk(text)}
         fresh = [text for text in dict.fromkeys(read) if text in telling and text not in self._known]
         if len(self._known) + len(fresh) > MAX_KNOWN:

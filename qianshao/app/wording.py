@@ -14,6 +14,7 @@ MEASURE_NAMES: dict[str, str] = {
     "ticket_type": "工单类型",
     "term": "用语",
     "theme": "故障主题",
+    "likeness": "同类说法",
     "negative": "负面情绪",
     "danger": "危险信号",
     "code": "设备代码",
