@@ -79,7 +79,8 @@ def title_of(case: Case) -> str:
     if not what and strongest.series.startswith("metric:"):
         what.append(f"设备指标 {''.join(strongest.keywords[:1])}")
     if not what and strongest.series.startswith("likeness:"):
-        what.append(f"“{strongest.series.partition(':')[2]}”等同类反映")
+        said = strongest.series.partition("|")[0].partition(":")[2]
+        what.append(f"“{said}”等同类反映")
     if not what:
         what.append("设备报错" if case.devices else "来访异常")
     people = f"{len(case.customers)} 位客户" if not case.by_device else f"{len(case.devices)} 台设备"
