@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qianshao.event import Observation
+from qianshao.event import DIMENSIONS, Observation
 
 Dims = dict[str, str | list[str]]
 Shares = Callable[[Mapping[str, str], str], Mapping[str, float]]
@@ -49,7 +49,7 @@ MOSTLY = 0.75
 IMPLIES = 0.95
 """A value that nearly everybody of the others carries anyway is implied by them."""
 LEAST_OF_MODEL = 4
-"""Somebodies who must state the model of a firmware before it is told with it."""
+"""Somebodies who must state the model of a firmware, or the product of a version, before it is told with it."""
 MAX_VALUES = 3
 """Values of one dimension that name a cause together; each must bring a fifth of what they carry."""
 LEAST_OF_SEVERAL = 0.2
@@ -346,6 +346,10 @@ class _Lattice:
             model = self._only_model(best)
             if model:
                 dims["model"] = model
+        if dims.keys() - set(DIMENSIONS) and not dims.keys() & set(BROAD):
+            product = self._only("product", best)
+            if product:
+                dims["product"] = product
         return {name: dims[name] for name in self.names if name in dims}
 
     def _only_model(self, best: _Combination) -> str:
@@ -354,10 +358,22 @@ class _Lattice:
         A new firmware that only one model has got says the model by itself, so that the model brings no evidence of its
         own; people look for it all the same.
         """
-        carried = (self.carry["model"] * self.weights * best.agrees).sum(axis=1)
-        stated = float((self.stated["model"] * self.weights * best.agrees).sum())
-        if stated < LEAST_OF_MODEL or carried.max(initial=0.0) < IMPLIES * stated:
+        model = self._only("model", best)
+        if not model:
             return ""
         product = tuple(each for each in best.choices if each.name in BROAD)
-        top = int(carried.argmax())
-        return self.values["model"][top] if self._shares(product, "model")[top] < IMPLIES else ""
+        top = self.values["model"].index(model)
+        return model if self._shares(product, "model")[top] < IMPLIES else ""
+
+    def _only(self, name: str, best: _Combination) -> str:
+        """The value of a dimension that nearly all carry who agree with a combination and state one, '' if several.
+
+        Of a version of the events' own, such as that of an application, people look for the product also where all who
+        have it ordinarily report from one product, so that the product brings no evidence.
+        """
+        if not self.values.get(name):
+            return ""
+        carried = (self.carry[name] * self.weights * best.agrees).sum(axis=1)
+        stated = float((self.stated[name] * self.weights * best.agrees).sum())
+        enough = stated >= LEAST_OF_MODEL and carried.max() >= IMPLIES * stated
+        return self.values[name][int(carried.argmax())] if enough else ""

@@ -15,6 +15,8 @@ SAME_VALUE_MS = 24 * HOUR_MS
 SAME_CAUSE_MS = 6 * HOUR_MS
 SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
+ANOTHER_CODE_MS = 6 * HOUR_MS
+"""So long after a fault of a version another code of it is another cause."""
 EXACT_PLACE_MS = HOUR_MS
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
@@ -185,7 +187,7 @@ def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> 
         return Bond.RELEASE
     if age <= SAME_CAUSE_MS:
         young = finding.tick - case.created <= SAME_PRODUCT_MS
-        other = finding.tick - case.created > SAME_RELEASE_MS and finding.series.measure in OWN_MEASURES
+        other = finding.tick - case.created > ANOTHER_CODE_MS and finding.series.measure in OWN_MEASURES
         other = other or (said.topic is not None and _most(case.topics) not in (None, said.topic))
         if _same_problem(finding, said, case) or ((young or not other) and _same_place(finding.dims, case.dims)):
             return Bond.PROBLEM
@@ -296,7 +298,8 @@ def explains(parent: Case, child: Case) -> float:
         return 0.0
     own = _own_words(child)
     later = child.created - parent.created
-    release = (bool(_build(child.dims) & _build(parent.dims)) and later <= SAME_RELEASE_MS) or (
+    soon = SAME_RELEASE_MS if own <= parent.witnessed.keys() else ANOTHER_CODE_MS
+    release = (bool(_build(child.dims) & _build(parent.dims)) and later <= soon) or (
         bool(_own(child.dims) & _own(parent.dims)) and later <= SAME_PRODUCT_MS
     )
     if not release and not own <= parent.witnessed.keys():
@@ -404,7 +407,7 @@ def _same_build(finding: Finding, said: Said, case: Case) -> bool:
     if not _build(finding.dims) & _build(case.dims):
         return False
     own = finding.series.measure in OWN_MEASURES
-    if finding.tick - case.created <= SAME_RELEASE_MS or not (own or said.topic):
+    if finding.tick - case.created <= (ANOTHER_CODE_MS if own else SAME_RELEASE_MS) or not (own or said.topic):
         return True
     return said.topic is not None and said.topic == _most(case.topics)
 

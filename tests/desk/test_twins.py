@@ -190,7 +190,7 @@ def code(value: str, first: int, tick: int) -> Finding:
     return about(found, "")
 
 
-@pytest.mark.parametrize(("hours", "causes"), [(6, 1), (18, 2)])
+@pytest.mark.parametrize(("hours", "causes"), [(6, 1), (8, 2), (18, 2)])
 def test_another_code_of_one_firmware_is_another_cause_only_when_it_begins_much_later(hours: int, causes: int) -> None:
     target = desk()
     changes = target.advance([code("E202", 0, NOON)], NOON)[0]

@@ -101,3 +101,35 @@ def test_a_firmware_that_only_one_model_has_is_named_with_the_model() -> None:
 def test_a_firmware_of_several_models_is_named_without_one() -> None:
     found = events(20, {"product": "门锁", "firmware": "2.2.0"})
     assert "model" not in localise(found, 0.2, NAMES, long_run, by_device=False).dims
+
+
+def of_a_version(product: Mapping[int, str]) -> list[Observation]:
+    """Devices that all have one version of the application, each of its product; other products have others."""
+    return [
+        Observation(id=f"v{each}", kind="device", ts=each, device=each + 1, product=name, dims={"app_version": "9.1"})
+        for each, name in product.items()
+    ]
+
+
+def of_one_product(_base: Mapping[str, str], name: str) -> Mapping[str, float]:
+    """Nearly all who report anything are wallets, so that the product brings no evidence."""
+    shares = {"product": {"钱包": 0.96, "门锁": 0.02, "平板": 0.02}, "app_version": {"9.1": 0.2, "9.0": 0.8}}
+    return shares.get(name, {})
+
+
+def test_a_version_that_only_one_product_reports_is_named_with_the_product() -> None:
+    found = of_a_version(dict.fromkeys(range(12), "钱包"))
+    cause = localise(found, 0.5, ("product", "line", "app_version"), of_one_product, by_device=True)
+    assert cause.dims == {"product": "钱包", "app_version": "9.1"}
+
+
+def test_a_version_of_several_products_is_named_without_one() -> None:
+    found = of_a_version({each: ("钱包", "门锁", "平板")[each % 3] for each in range(12)})
+    assert localise(found, 0.5, ("product", "line", "app_version"), long_run_versions, by_device=True).dims == {
+        "app_version": "9.1"
+    }
+
+
+def long_run_versions(_base: Mapping[str, str], name: str) -> Mapping[str, float]:
+    shares = {"product": {"钱包": 0.3, "门锁": 0.4, "平板": 0.3}, "app_version": {"9.1": 0.2, "9.0": 0.8}}
+    return shares.get(name, {})
