@@ -15,6 +15,7 @@ from detectors.baseline import DAY_ENDS_MS, ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
+from detectors.calm import MAY_BE_CALM, calm
 from detectors.causes import Causes, Strange
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
@@ -144,7 +145,8 @@ class Bank:
         self.echoes = Echoes()
         self.admission = Admission()
         self.rollouts = Rollouts()
-        self.emerging = Emerging(settings, self._ordinarily) if root else None
+        self._meanings = meanings
+        self.emerging = Emerging(settings, self._ordinarily, self._calm) if root else None
         self.likeness = None if meanings is None else Likeness(settings, meanings, self._ordinarily)
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
@@ -531,6 +533,8 @@ class Bank:
         opens = opens and top.over - margin_of_place(measure, dims, top.observed) >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
+        if opens and measure in MAY_BE_CALM and self._calm(carried):
+            opens = False
         return Finding(
             series=Series(measure, name, cell),
             kind=kind,
@@ -548,6 +552,9 @@ class Bank:
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
             opens=opens and not (by_device and top.score < BEYOND_DOUBT and only_warned(carried)),
         )
+
+    def _calm(self, events: Sequence[Observation]) -> bool:
+        return self._meanings is not None and calm(events, self._meanings)
 
     def _ordinarily(self, base: Mapping[str, str], name: str) -> Mapping[str, float]:
         """Long-run shares of one dimension's values among all customers of the base."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import comb, log10, pi
@@ -185,12 +185,15 @@ class Emerging:
         The budget and the least number of customers.
     shares
         Who is ordinarily seen, for localisation.
+    calm
+        Whether what events say tells of no trouble, by its meaning: such words do not open.
     """
 
-    def __init__(self, settings: Detection, shares: Shares) -> None:
+    def __init__(self, settings: Detection, shares: Shares, calm: Callable[[Sequence[Observation]], bool]) -> None:
         self._least = settings.minimum_customers
         self._stricter = log10(USUAL_BUDGET / settings.false_alarms_per_day)
         self._shares = shares
+        self._calm = calm
         self._sketch = TermSketch()
         self._nursery = Nursery()
         self._read: list[_Read] = []
@@ -483,7 +486,9 @@ class Emerging:
             dims=cause.dims,
             keywords=tuple(words),
             quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
-            opens=judged.opens and not benign(carried, planned) and (term.code or _tells(cause.dims, carried, planned)),
+            opens=judged.opens
+            and not benign(carried, planned)
+            and (term.code or (_tells(cause.dims, carried, planned) and not self._calm(carried))),
         )
 
     # -- state -------------------------------------------------------------------------------------------------------

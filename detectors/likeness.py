@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calm import trouble_of
 from detectors.emerging import USUAL_BUDGET
 from detectors.keywords import keywords, quotes
 from detectors.localise import Shares, localise
@@ -37,8 +38,6 @@ TROUBLE = 0.5
 """What they say must tell of trouble with so much probability, in the mean, and the newest of them by itself;"""
 TROUBLED = 0.7
 """and with so much for them to open alone."""
-GLAD = 0.3
-"""Mood from which words of trouble are half in jest."""
 VARIES = 0.2
 """Relative variance of what is said of a thing from day to day, beyond chance."""
 LIFT = 2.0
@@ -104,7 +103,7 @@ class _Line:
                 column = getattr(self, name)
                 setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
         self.vectors[number] = meaning.vector
-        self.trouble[number] = meaning.trouble * (0.5 if event.sentiment > GLAD else 1.0)
+        self.trouble[number] = trouble_of(event, meaning)
         self.who[number], self.when[number] = event.customer, event.ts
         self.events.append(event)
 

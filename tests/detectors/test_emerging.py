@@ -107,7 +107,7 @@ def ordinary(hours: float, *, seed: int = 1, per_hour: int = 60, start: int = ST
 
 
 def watcher(**changes: float) -> Emerging:
-    return Emerging(msgspec.structs.replace(Detection(), **changes), lambda base, name: {})
+    return Emerging(msgspec.structs.replace(Detection(), **changes), lambda base, name: {}, lambda events: False)
 
 
 def run(events: Sequence[Observation], *, cut: int = 400, target: Emerging | None = None) -> list[Finding]:
