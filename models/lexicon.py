@@ -81,7 +81,9 @@ _DENIED = re.compile(
 _ASKED = re.compile(r"[^，。！；,!;\s]{0,6}?(?:吗|嘛|么(?!办|处理|回事)|吧|没有?(?=[?？]|$)|不(?=[?？]|$))")
 _STILL_ASSERTED = re.compile(r"怎么|咋|为什么|凭什么|谁负责|管不管|赔|知道吗|懂吗|你们看")
 _FIGURATIVE = re.compile(r"[辣头好棒美糖盐酱]|性|(?:一样|似的|般)的")
-_FIGURED = re.compile(r"(?:[气急渴说等]得|[气急渴]的|嗓子|喉咙|头顶|脑袋|肺|心里|眼睛|两眼|后院|屁股)[^，。！？；,.!?;\s]{0,4}$")
+_FIGURED = re.compile(
+    r"(?:[气急渴说等]得|[气急渴]的|嗓子|喉咙|头顶|脑袋|肺|心里|眼睛|两眼|后院|屁股)[^，。！？；,.!?;\s]{0,4}$"
+)
 """Before a word of danger: 气得冒烟, 嗓子冒火."""
 _PRAISED = re.compile(r"(?:好[吃喝看玩听]|[辣笑美帅香鲜甜])[到道得][^，。！？；,.!?;\s]{0,4}$")
 """Before a fault or a danger that only praises: 好吃到爆炸, 辣得我头顶冒烟."""
