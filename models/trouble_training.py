@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from scipy import sparse
 
 from models.masking import mask
 from models.meaning import FORMAT, READ_CHARS, TOGETHER, Encoder, Trouble
 from models.normalise import normalise
 from models.seed_corpus import framed, tellings, written
+from models.training import logistic
 from qianshao.meaning import UNIT, WIDTH
 
 _STRENGTH = 3.0
@@ -52,16 +52,14 @@ def write_trouble(path: Path) -> None:
     parts = [encoder.vectors(distinct[start : start + TOGETHER]) for start in range(0, len(distinct), TOGETHER)]
     vectors = np.concatenate(parts).astype(np.float32) / np.float32(UNIT)
     place = {text: number for number, text in enumerate(distinct)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        layer = LogisticRegression(C=_STRENGTH, max_iter=300, class_weight="balanced")
-        layer.fit(vectors[[place[text] for text in texts]], [trouble for _, trouble in rows])
+    labels = ["trouble" if trouble else "calm" for _, trouble in rows]
+    _, weights, bias = logistic(sparse.csr_matrix(vectors[[place[text] for text in texts]]), labels, _STRENGTH)
     np.savez_compressed(
         path,
         format=np.array(FORMAT),
         fingerprint=np.array(trouble_fingerprint()),
-        weights=layer.coef_[0].astype(np.float32),
-        bias=np.array(layer.intercept_[0], np.float32),
+        weights=weights[:, 0].astype(np.float32),
+        bias=np.array(bias[0], np.float32),
         allow_pickle=False,
     )
 
