@@ -246,6 +246,7 @@ class Likeness:
         planned: Collection[str],
     ) -> Finding | None:
         evidence = sorted((line.events[row] for row in group.rows.tolist()), key=lambda event: (event.ts, event.id))
+        evidence = evidence[_beginning([event.ts for event in evidence], group, tick) :]
         voices = _voices(evidence)
         if len(voices) < LEAST:
             return None
@@ -274,7 +275,7 @@ class Likeness:
             tick=tick,
             window_start=max(group.start, evidence[0].ts),
             window_end=tick,
-            observed=float(len(people)),
+            observed=float(len(group.rows)),
             expected=round(group.expected, 3),
             score=round(group.score, 3),
             witness="contacts",
@@ -325,6 +326,18 @@ def _speaks(event: Observation) -> bool:
 
 def _score(number: int, expected: float, varies: float) -> float:
     return float(upper_score(np.array([float(number)]), np.array([expected]), np.array([varies]))[0])
+
+
+def _beginning(times: Sequence[int], group: _Group, tick: int) -> int:
+    """Return the place of the first who belongs to what began: those before said it as it is said any day.
+
+    Of all beginnings the one from which on the log likelihood ratio against the ordinary rate is the highest.
+    """
+    number = np.arange(len(times), 0, -1, dtype=np.float64)
+    elapsed = (tick - np.array(times, dtype=np.float64)) / (tick - group.start)
+    ordinary = group.expected * np.maximum(elapsed, 1e-3)
+    worth = number * np.log(number / ordinary) - number + ordinary
+    return int(worth[number >= LEAST].argmax())
 
 
 def _known(told: Sequence[_Told], people: Sequence[int]) -> _Told | None:

@@ -280,3 +280,11 @@ def test_real_words_of_real_customers_are_told_by_a_bank_with_the_real_encoder()
     again = _bank(Encoder().meanings)
     again.restore(state)
     assert again.snapshot() == state
+
+
+def test_those_who_say_it_ordinarily_do_not_make_the_beginning_earlier() -> None:
+    """Somebody an hour says what many say later: the incident did not begin with the one before."""
+    daily = [says(f"坏新/{50 + each}", NOW - each * HOUR_MS - HOUR_MS, 500 + each, product=None) for each in range(72)]
+    findings = told([*ordinary_days(), *daily, *group(20)])
+    assert [finding for finding in findings if finding.opens]
+    assert {event.customer for finding in findings if finding.opens for event in finding.evidence} <= set(range(1, 21))
