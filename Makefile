@@ -87,7 +87,7 @@ $(VENV)/bin/python:
 	rm -rf $(VENV); "$$found" -m venv $(VENV)
 
 $(VENV)/.runtime: $(VENV)/bin/python requirements-build.lock requirements.lock pyproject.toml
-	@echo "[2/3] packages of requirements.lock, each checked against its hash (350 MB and about a minute the first time)"
+	@echo "[2/3] packages of requirements.lock, each checked against its hash (380 MB and about a minute the first time)"
 	@$(PIP) --require-hashes -r requirements-build.lock
 	@$(PIP) --no-build-isolation --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
