@@ -11,7 +11,7 @@ from detectors.trends import TrendBook
 from flows.learning import Learning
 from flows.pipeline import Stages
 from models.masking import mask_excerpt
-from models.meaning import Encoder
+from models.meaning import shipped_encoder
 from models.online import Learner
 from models.own_files import OwnFiles
 from models.themes import Themes
@@ -80,7 +80,7 @@ def product_stages(config: Config, calendar: Path | None, kept: Path | None = No
     planned = Calendar.empty(zone) if calendar is None else Calendar.read(calendar, zone)
     decision_ms = config.service.decision_seconds * SECOND_MS
     files = OwnFiles(config.models, kept)
-    encoder = Encoder()
+    encoder = shipped_encoder()
     return Stages(
         labeller=lambda: Reading(key, files),
         excerpt=mask_excerpt,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -89,6 +90,12 @@ class Encoder:
         filled = [*texts, *_FILLER[: TOGETHER - len(texts)]]
         encoded: NDArray[np.float32] = self._encoder.encode(filled)
         return np.rint(encoded[: len(texts)] * UNIT).astype(np.int8)
+
+
+@cache
+def shipped_encoder() -> Encoder:
+    """Return the one encoder of this process: its weights are large, and what a text means is always the same."""
+    return Encoder()
 
 
 def load_trouble(path: Path | None = None) -> Trouble:
