@@ -22,7 +22,7 @@ from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats,
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
-from detectors.keywords import keywords, quotes
+from detectors.keywords import keywords, shown_quotes
 from detectors.likeness import Likeness
 from detectors.margins import HARM, margin, margin_of_number, margin_of_place, wording
 from detectors.measures import (
@@ -529,7 +529,6 @@ class Bank:
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
         if measure == "metric":
             words = self.metrics.words(name, carried)
-        shown = {event.text.strip(): event.shown for event in carried if event.shown}
         opens = opens and top.over - margin_of_place(measure, dims, top.observed) >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
@@ -549,7 +548,7 @@ class Bank:
             dims=dims,
             suspect=self.rollouts.suspect(dims, carried, tick),
             keywords=tuple(words),
-            quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
+            quotes=shown_quotes(carried, words),
             opens=opens and not (by_device and top.score < BEYOND_DOUBT and only_warned(carried)),
         )
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from detectors.keywords import keywords, quotes
+from detectors.keywords import keywords, shown_quotes
 from detectors.localise import Shares, localise
 from detectors.measures import BENIGN_TOPICS, benign, promoted
 from detectors.term_keys import (
@@ -471,7 +471,6 @@ class Emerging:
         texts = [(event.text, event.tokens) for event in carried if event.tokens]
         words = keywords([tokens for _, tokens in texts], vocabulary, max(documents, 1), 8) if texts else []
         words = list(dict.fromkeys([term.shown, *words]))[:8]
-        shown = {event.text.strip(): event.shown for event in carried if event.shown}
         return Finding(
             series=Series("code" if logged else "term", term.shown, (term.place,) if term.place else ()),
             kind="new",
@@ -485,7 +484,7 @@ class Emerging:
             evidence=carried,
             dims=cause.dims,
             keywords=tuple(words),
-            quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
+            quotes=shown_quotes(carried, words),
             opens=judged.opens
             and not benign(carried, planned)
             and (term.code or (_tells(cause.dims, carried, planned) and not self._calm(carried))),

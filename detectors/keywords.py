@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+from qianshao.event import Observation
+
 PRIOR_DOCUMENTS = 10.0
 """Weight of the background as a prior, in documents: more makes rare words need more evidence."""
 
@@ -153,3 +155,10 @@ def _bigrams(text: str) -> frozenset[str]:
 
 def _overlap(left: frozenset[str], right: frozenset[str]) -> float:
     return len(left & right) / len(left | right)
+
+
+def shown_quotes(events: Sequence[Observation], words: Sequence[str]) -> tuple[str, ...]:
+    """Return at most five telling texts of events in the spelling of those who wrote them, best first."""
+    texts = [(event.text, event.tokens) for event in events if event.tokens]
+    shown = {event.text.strip(): event.shown for event in events if event.shown}
+    return tuple(shown.get(quote, quote) for quote in quotes(texts, words)) if texts else ()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detectors.calm import trouble_of
 from detectors.emerging import USUAL_BUDGET
-from detectors.keywords import keywords, quotes
+from detectors.keywords import keywords, shown_quotes
 from detectors.localise import Shares, localise
 from detectors.measures import benign, promoted
 from detectors.tail import upper_score
@@ -268,7 +268,6 @@ class Likeness:
             return None
         joined = bool(set(cause.dims) - WIDE_DIMENSIONS)
         troubled = line.trouble[group.rows].mean() >= TROUBLED
-        shown = {event.text.strip(): event.shown for event in carried if event.shown}
         return Finding(
             series=Series("likeness", label, ()),
             kind="rise",
@@ -282,7 +281,7 @@ class Likeness:
             evidence=carried,
             dims=cause.dims,
             keywords=tuple(words),
-            quotes=tuple(shown.get(quote, quote) for quote in quotes(texts, words, 5)) if texts else (),
+            quotes=shown_quotes(carried, words),
             opens=bool(loud and troubled and joined and not promoted(carried, planned)),
         )
 
