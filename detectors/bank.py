@@ -15,7 +15,6 @@ from detectors.baseline import DAY_ENDS_MS, ShareBaseline
 from detectors.board import Board
 from detectors.budget import opening_score, weak_score
 from detectors.calendar import Calendar
-from detectors.calm import MAY_BE_CALM, calm
 from detectors.causes import Causes, Strange
 from detectors.cells import Cell, Signature, signature
 from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats, Ints, Measured
@@ -50,6 +49,7 @@ from detectors.silence import SilenceWatch
 from detectors.storms import Storms
 from detectors.surges import Surges
 from detectors.tail import upper_score
+from detectors.trouble import MAY_BE_CALM, MEASURE, calm, troubled
 from detectors.volumes import Volumes
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
 from qianshao.config import Detection
@@ -99,7 +99,7 @@ BEYOND_DOUBT = 9.0
 """Devices that only warn open an incident however few they are, where their warning is as strange as this."""
 FIRST_DAY_MORE = 4
 """Further devices that a never-seen code needs on the first day, when most rare codes are seen for the first time."""
-MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5}
+MINIMUM_LIFT = {"topic": 2.5, "negative": 2.5, "returned": 2.5, "theme": 2.5, "trouble": 2.5}
 
 
 class Bank:
@@ -253,6 +253,8 @@ class Bank:
         measures = voice_measures(observation)
         if self.repeats.see(observation):
             measures.append(("returned", observation.topic))
+        if self._meanings is not None and self._hears(observation) and troubled(observation, self._meanings):
+            measures.append(MEASURE)
         self._tally(observation, who, "contacts", measures, tick, touched)
         if observation.tokens:
             self._learn_words(observation)
@@ -260,7 +262,7 @@ class Bank:
             self.likeness.hear(observation)
 
     def _hears(self, observation: Observation) -> bool:
-        """Return whether likeness is sought here: among the texts of a line, in the root of those that have none."""
+        """Return whether meanings are read here: among the texts of a line, in the root of those that have none."""
         return not (self.root and observation.line)
 
     def _tally(

@@ -38,6 +38,7 @@ DENOMINATOR_OF = {
     "term": "contacts",
     "theme": "contacts",
     "negative": "contacts",
+    "trouble": "contacts",
     "returned": "contacts",
     "danger": "contacts",
     "ticket_type": "tickets",

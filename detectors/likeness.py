@@ -11,15 +11,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calm import trouble_of
 from detectors.emerging import USUAL_BUDGET
 from detectors.keywords import keywords, shown_quotes
 from detectors.localise import Shares, localise
 from detectors.measures import benign, promoted
 from detectors.tail import upper_score
+from detectors.trouble import may_tell, trouble_of
 from qianshao.clock import DAY_MS, HOUR_MS
 from qianshao.config import Detection
-from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation, is_customer
+from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
 from qianshao.finding import Finding
 from qianshao.meaning import UNIT, WIDTH, Meaning, Meanings
 from qianshao.series import Series
@@ -56,6 +56,9 @@ SAME_PEOPLE = 0.5
 MAX_EVIDENCE = 500
 MAX_TOLD = 200
 _LABEL_CHARS = 12
+_NEAREST = np.array(NEAR)[:, None] * UNIT**2
+_NEVER = 0.5
+"""As many are taken to have said before what nobody did."""
 
 
 class _Told(msgspec.Struct, kw_only=True):
@@ -169,11 +172,11 @@ class Likeness:
 
     def read(self, observations: Iterable[Observation]) -> None:
         """Read a batch at once, which is quicker; what is heard of it, `hear` says."""
-        self._meanings([event.text for event in observations if _speaks(event)])
+        self._meanings([event.text for event in observations if may_tell(event)])
 
     def hear(self, event: Observation) -> None:
-        """Hear a customer's own words, or a ticket's, in order of time."""
-        if _speaks(event) and event.customer:
+        """Hear an event, in order of time; only what may tell of trouble is compared, now and before."""
+        if event.customer and may_tell(event):
             self._started = self._started or event.ts
             self._heard.append(event)
 
@@ -209,31 +212,36 @@ class Likeness:
         if not len(asked):
             return
         every = line.vectors[:number]
-        likeness = every[asked] @ every.T  # whole numbers below 2**24: exact
-        several = (likeness >= NEAR[0] * UNIT**2).sum(axis=1) >= LEAST
-        asked, likeness = asked[several], likeness[several]
-        if not len(asked):
+        close = (every[asked] @ every.T)[:, None, :] >= _NEAREST  # whole numbers below 2**24: exact
+        since = [tick - window for window in WINDOWS_MS]
+        starts = np.searchsorted(line.when[:number], since)
+        texts = np.stack([close[:, :, start:].sum(axis=2) for start in starts.tolist()], axis=2)
+        others = number - starts - texts + 1.0
+        rest = 1.0 / (len(line.times) + 1.0)
+        # More that were alike before, and customers who said it twice, only lower the score: most texts stop here.
+        least = self._opens - WEAK
+        never = np.full(texts.shape, _NEVER)
+        hopeful = np.flatnonzero((_scores(texts, never, never * rest * others) >= least).any(axis=(1, 2)))
+        if not len(hopeful):
             return
-        past = line.before(every[asked])
-        who, times = line.who[:number], line.when[:number]
-        starts = [(tick - window, int(np.searchsorted(times, tick - window))) for window in WINDOWS_MS]
-        for near_row, past_row in zip(likeness, past, strict=True):
+        close, texts, others = close[hopeful], texts[hopeful], others[hopeful]
+        before = line.before(every[asked[hopeful]])[:, None, :] >= _NEAREST
+        ordinarily = np.broadcast_to(before.sum(axis=2)[:, :, None] + _NEVER, texts.shape)
+        expected = ordinarily * rest * others
+        bound = _scores(texts, ordinarily, expected) >= least
+        for row in range(len(hopeful)):
             best: _Group | None = None
-            for near in NEAR:
-                close = near_row >= near * UNIT**2
-                if close.sum() < LEAST:
-                    break
-                for since, start in starts:
-                    alike = start + np.flatnonzero(close[start:])
-                    rows = alike[np.unique(who[alike], return_index=True)[1]]
-                    if len(rows) < LEAST or line.trouble[rows].mean() < TROUBLE:
-                        continue
-                    ordinarily = float((past_row >= near * UNIT**2).sum()) + 0.5
-                    expected = ordinarily / (len(line.times) + 1.0) * (number - start - len(alike) + 1.0)
-                    score = _score(len(rows), expected, VARIES + 1.0 / ordinarily)
-                    if len(rows) >= LIFT * expected and (best is None or score > best.score):
-                        best = _Group(score, expected, since, rows)
-            if best is not None and best.score >= self._opens - WEAK:
+            for at in map(tuple, np.argwhere(bound[row])):
+                start = int(starts[at[1]])
+                alike = start + np.flatnonzero(close[row, at[0], start:])
+                rows = alike[np.unique(line.who[alike], return_index=True)[1]]
+                if len(rows) < LEAST or line.trouble[rows].mean() < TROUBLE:
+                    continue
+                one = (row, *at)
+                score = float(_scores(np.array([len(rows)]), ordinarily[one][None], expected[one][None])[0])
+                if best is None or score > best.score:
+                    best = _Group(score, float(expected[one]), since[at[1]], rows)
+            if best is not None and best.score >= least:
                 yield best
 
     def _finding(
@@ -319,12 +327,12 @@ class Likeness:
             line.told = msgspec.convert(each["told"], list[_Told])
 
 
-def _speaks(event: Observation) -> bool:
-    return bool(event.text) and (event.kind == "ticket" or (event.kind in ("chat", "call") and is_customer(event.role)))
-
-
-def _score(number: int, expected: float, varies: float) -> float:
-    return float(upper_score(np.array([float(number)]), np.array([expected]), np.array([varies]))[0])
+def _scores(
+    customers: NDArray[np.int64], ordinarily: NDArray[np.float64], expected: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how strange so many customers are, −inf where they are too few, for arrays of one shape."""
+    score = upper_score(customers.astype(np.float64), expected, VARIES + 1.0 / ordinarily)
+    return np.where((customers >= LEAST) & (customers >= LIFT * expected), score, -np.inf)
 
 
 def _beginning(times: Sequence[int], group: _Group, tick: int) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import cluster_main, run_main  # the engine's only public name for running in one's own process
+from threadpoolctl import threadpool_limits
 
 from flows.pipeline import Stages, build_flow
 from qianshao.config import Config
@@ -62,12 +63,14 @@ def run_flow(flow: Dataflow, addresses: Sequence[str], index: int, saving: Savin
     """
     epoch = EPOCH if saving is None else timedelta(seconds=saving.seconds)
     recovery = None if saving is None else RecoveryConfig(saving.snapshots)  # type: ignore[no-untyped-call]
-    if len(addresses) < 2:
-        run_main(flow, epoch_interval=epoch, recovery_config=recovery)  # type: ignore[no-untyped-call]
-    else:
-        cluster_main(  # type: ignore[no-untyped-call]
-            flow, list(addresses), index, epoch_interval=epoch, recovery_config=recovery
-        )
+    # Processes are how the cores are shared out: in each, the waiting threads of matrix products only cost time.
+    with threadpool_limits(limits=1, user_api="blas"):
+        if len(addresses) < 2:
+            run_main(flow, epoch_interval=epoch, recovery_config=recovery)  # type: ignore[no-untyped-call]
+        else:
+            cluster_main(  # type: ignore[no-untyped-call]
+                flow, list(addresses), index, epoch_interval=epoch, recovery_config=recovery
+            )
 
 
 def main() -> None:

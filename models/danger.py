@@ -21,6 +21,9 @@ from qianshao.errors import ModelError
 FORMAT = 1
 ASSERTED = 0.67
 """From this probability on, the layer alone says that a danger is asserted."""
+ASSERTED_OF = {"隐私泄露": 0.55, "过敏": 0.8}
+"""Kinds that are asked less or more: hardly anything else speaks like the one, many speak of skin and hair like the
+other. Set on ordinary texts and on fortnights whose victims are known."""
 UNPROMPTED = 0.9
 """What the layer must reach where no cue of the kind stands in the text: a cue is evidence by itself."""
 NOT_EXCLUDED = 0.17
@@ -228,8 +231,9 @@ class DangerModel:
             chance, (phrase, denied) = float(chances[window]), readings[owner]
             if phrase and (phrase.partition("/")[0] not in self._families or owners.count(owner) >= _MAX_WINDOWS):
                 continue
-            needed = NOT_EXCLUDED if phrase else DENIED if denied else ASSERTED
-            asserted[owner] = self._names[best[window]] if chance >= needed else ""
+            name = self._names[best[window]]
+            sure = ASSERTED_OF.get(name.partition("/")[2], ASSERTED)
+            asserted[owner] = name if chance >= (NOT_EXCLUDED if phrase else DENIED if denied else sure) else ""
             if phrase and not asserted[owner] and len(texts[owner]) > WINDOW_CHARS:
                 asserted[owner] = self._alone(windows[window], phrase)
         return asserted

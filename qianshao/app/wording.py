@@ -15,6 +15,7 @@ MEASURE_NAMES: dict[str, str] = {
     "term": "用语",
     "theme": "故障主题",
     "likeness": "同类说法",
+    "trouble": "故障诉求",
     "negative": "负面情绪",
     "danger": "危险信号",
     "code": "设备代码",

@@ -22,6 +22,9 @@ SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 ELSEWHERE = 0.2
 """Events of which a smaller share is of a place, of at least so many that say where they are, lie elsewhere."""
+BEYOND = 0.5
+"""What lies at the place of a case to a smaller share is more than the case: of two causes the one that is everywhere
+meets people of the other in its place, and says some of the same words."""
 STILL_FED_MS = HOUR_MS
 """An incident without new evidence for longer explains nothing that begins then, open or not."""
 MANY = 7
@@ -129,10 +132,10 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
 
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
-    Without shared customers, nothing joins a finding whose events lie elsewhere, or a case whose events do, and no word
-    that was not heard for a day: an incident of many days would know every word in the end. Dangers and what is none
-    stay apart, as does what no device brings about from what devices report; a case that is over is joined by its own
-    words alone.
+    Without shared customers, nothing joins a finding half of whose events lie elsewhere, or a case nearly all of whose
+    events do, and no word that was not heard for a day: an incident of many days would know every word in the end.
+    Dangers and what is none stay apart, as does what no device brings about from what devices report; a case that is
+    over is joined by its own words alone.
     """
     age = finding.tick - case.last_evidence
     release = Bond.RELEASE if age <= SAME_RELEASE_MS and _same_release(finding, said, case) else Bond.NONE
@@ -142,10 +145,11 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
         return _silent_alike(finding, case), 0.0
     if _missed(finding, case):
         return Bond.PROBLEM, 0.0
+    beyond = _elsewhere(said.places, case.dims, BEYOND)
     share = _share_of_smaller(said.people, case.customers)
-    if share >= SHARED_CUSTOMERS:
+    if share >= SHARED_CUSTOMERS and not (beyond and len(said.people) < len(case.customers)):
         return Bond.PEOPLE, share
-    if _elsewhere(said.places, case.dims) or _elsewhere(case.places, finding.dims):
+    if beyond or _elsewhere(case.places, finding.dims, ELSEWHERE):
         return release, 0.0
     known = case.witnessed.get(f"{finding.series.measure}:{finding.series.value}")
     if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
@@ -205,13 +209,13 @@ def _share_of_smaller(one: Mapping[int, int], other: Mapping[int, int]) -> float
     return shared / min(len(one), len(other)) if shared >= LEAST_SHARED else 0.0
 
 
-def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str | list[str]]) -> bool:
-    """Most events that say where they are lie outside a place, in one of its dimensions."""
+def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str | list[str]], share: float) -> bool:
+    """Of the events that say where they are less than a share lies at a place, in one of its dimensions."""
     for name, values in dims.items():
         counts = places.get(name, {})
         number = sum(counts.values())
         here = sum(counts.get(value, 0) for value in _values(values))
-        if name != "channel" and number >= LEAST_STATED and here < ELSEWHERE * number:
+        if name != "channel" and number >= LEAST_STATED and here < share * number:
             return True
     return False
 

@@ -81,6 +81,8 @@ def title_of(case: Case) -> str:
     if not what and strongest.series.startswith("likeness:"):
         said = strongest.series.partition("|")[0].partition(":")[2]
         what.append(f"“{said}”等同类反映")
+    if not what and strongest.series.startswith("trouble:"):
+        what.append(f"“{strongest.keywords[0]}”等故障诉求" if strongest.keywords else "故障诉求")
     if not what:
         what.append("设备报错" if case.devices else "来访异常")
     people = f"{len(case.customers)} 位客户" if not case.by_device else f"{len(case.devices)} 台设备"

@@ -1,12 +1,20 @@
-"""Whether what customers say tells of trouble at all, by its meaning: a veto against topics and words that only ask."""
+"""Whether what customers say tells of trouble, by its meaning: counted, and a veto against words that only ask."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qianshao.event import Observation
+from detectors.counts import Measured
+from detectors.measures import BENIGN_TOPICS
+from qianshao.event import CLEARLY_NEGATIVE, Observation, is_customer
 from qianshao.meaning import Meaning, Meanings
 
+MEASURE: Measured = ("trouble", "")
+"""How customers who tell of trouble are counted, whatever it is."""
+TROUBLED = 0.6
+"""Probability from which they are."""
+PLEASED = 0.1
+"""Whoever writes in a better mood tells of no trouble."""
 GLAD = 0.3
 """Mood from which words of trouble are half in jest."""
 CALM = 0.4
@@ -22,6 +30,31 @@ MAY_BE_CALM = frozenset(("topic", "term", "theme"))
 def trouble_of(event: Observation, meaning: Meaning) -> float:
     """Return how likely an event tells of trouble, 0–1."""
     return meaning.trouble * (0.5 if event.sentiment > GLAD else 1.0)
+
+
+def speaks(event: Observation) -> bool:
+    """Return whether an event is a customer's own words, or a ticket's."""
+    return bool(event.text) and (event.kind == "ticket" or (event.kind in ("chat", "call") and is_customer(event.role)))
+
+
+def may_tell(event: Observation) -> bool:
+    """Return whether an event may tell of trouble: only then is its meaning asked, which is what takes time.
+
+    What is said in a good mood, and what customers ask anyway, tells of none.
+    """
+    if not speaks(event):
+        return False
+    if event.danger or event.terms or event.sentiment < CLEARLY_NEGATIVE:
+        return True
+    return event.sentiment <= PLEASED and event.topic not in BENIGN_TOPICS
+
+
+def troubled(event: Observation, meanings: Meanings) -> bool:
+    """Return whether a customer tells of trouble."""
+    if event.kind == "ticket" or not may_tell(event):
+        return False
+    meaning = meanings([event.text])[0]
+    return meaning is not None and trouble_of(event, meaning) >= TROUBLED
 
 
 def calm(events: Sequence[Observation], meanings: Meanings) -> bool:

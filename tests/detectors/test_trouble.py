@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pytest
 
 from detectors.bank import Bank
-from detectors.calm import MOST_READ, calm
+from detectors.trouble import MOST_READ, calm, may_tell, troubled
 from models.meaning import Encoder
 from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection
@@ -85,6 +86,44 @@ def test_the_real_encoder_tells_questions_about_a_new_rule_from_failing_payments
     encoder = Encoder()
     assert calm([says(text, each + 1) for each, text in enumerate(asked)], encoder.meanings)
     assert not calm([says(text, each + 1) for each, text in enumerate(failed)], encoder.meanings)
+
+
+@pytest.mark.parametrize(
+    ("event", "asked"),
+    [
+        (says("坏了", 1), True),
+        (says("坏了", 1, sentiment=0.6), False),
+        (says("坏了怎么用", 1, topic="使用咨询"), False),
+        (says("坏了怎么用", 1, topic="使用咨询", sentiment=-0.8), True),
+        (says("", 1), False),
+        (msgspec.structs.replace(says("坏了", 1), role="agent"), False),
+        (msgspec.structs.replace(says("坏了", 1), kind="device"), False),
+    ],
+)
+def test_only_of_what_may_tell_of_trouble_the_meaning_is_asked(event: Observation, asked: bool) -> None:
+    assert may_tell(event) == asked
+    assert troubled(event, meanings) == asked
+
+
+def test_what_agents_write_is_no_customer_who_tells_of_trouble() -> None:
+    ticket = msgspec.structs.replace(says("坏了", 1), kind="ticket")
+    assert may_tell(ticket)
+    assert not troubled(ticket, meanings)
+
+
+def test_customers_who_tell_of_trouble_in_one_product_open_whatever_they_say() -> None:
+    """Each in words and a meaning of his own: neither topic nor word nor likeness joins them."""
+    events = [says(f"平常的话{each}", 1_000 + each, ts=START + each * 2 * MINUTE_MS) for each in range(1_500)]
+    events = [
+        msgspec.structs.replace(each, product=("门锁", "摄像头", "网关")[number % 3])
+        for number, each in enumerate(events)
+    ]
+    late = events[-1].ts
+    odd = [says(f"坏{each}号怪事", each + 1, ts=late + each * 2 * MINUTE_MS) for each in range(14)]
+    bank = Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"), meanings=meanings)
+    opened = [finding for finding in bank.advance([*events, *odd], late + HOUR_MS)[0] if finding.opens]
+    assert {finding.series.measure for finding in opened} == {"trouble"}
+    assert opened[0].dims == {"product": "门锁"}
 
 
 def _opened(text: str) -> list[Finding]:
