@@ -22,11 +22,13 @@ from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
 from detectors.keywords import keywords, shown_quotes
+from detectors.levels import Levels
 from detectors.likeness import Likeness
-from detectors.margins import HARM, margin, margin_of_number, margin_of_place, wording
+from detectors.margins import HARM, harm_of_a_thing, margin, margin_of_number, margin_of_place, wording
 from detectors.measures import (
     ALONE_AT_LEAST,
     KIND,
+    LIFT_ALONE,
     WITNESS,
     benign,
     bodily,
@@ -60,7 +62,7 @@ from qianshao.meaning import Meanings
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 7
+VERSION = 8
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -144,6 +146,7 @@ class Bank:
         self.metrics = DeviceMetrics()
         self.echoes = Echoes()
         self.admission = Admission()
+        self.levels = Levels()
         self.rollouts = Rollouts()
         self._meanings = meanings
         self.emerging = Emerging(settings, self._ordinarily, self._calm) if root else None
@@ -220,6 +223,7 @@ class Bank:
                 self.recent.forget(end)
                 self.repeats.forget(end)
                 self.admission.forget(end)
+                self.levels.close_hour()
                 self.rollouts.forget(end)
                 if (table.bin + 1) % 288 == 0:
                     self._thin_vocabulary()
@@ -234,7 +238,8 @@ class Bank:
         if self.root:
             self.silence.see(observation, self.table.bin)
         if kind == "device":
-            measures = device_measures(observation)
+            self.levels.see(observation)
+            measures = [each for each in device_measures(observation) if not self._mild(each)]
             if observation.metrics and not (self.root and observation.line):  # a line's own shard judges them
                 deviating = self.metrics.update(observation)
                 if deviating:
@@ -260,6 +265,10 @@ class Bank:
             self._learn_words(observation)
         if self.likeness is not None and self._hears(observation):
             self.likeness.hear(observation)
+
+    def _mild(self, measured: Measured) -> bool:
+        """Return whether a message without a code is no error to most devices that write it."""
+        return measured[0] == "template" and self.levels.mild(measured[1])
 
     def _hears(self, observation: Observation) -> bool:
         """Return whether meanings are read here: among the texts of a line, in the root of those that have none."""
@@ -468,7 +477,9 @@ class Bank:
         opens = top.over >= opening and (shift or may_open(measure, name))
         if self._by_device[value] and not new and not self._day_known(tick):
             opens = False  # people break things by day: of a code that is not new one day must be known
-        opens = opens and top.observed >= ALONE_AT_LEAST.get(measure, 0)
+        opens = opens and top.observed >= max(
+            ALONE_AT_LEAST.get(measure, 0), LIFT_ALONE.get(measure, 0.0) * top.expected
+        )
         if measure == "theme" and top.score < opening + WEAK_THEME:
             return None
         alarms = self._alarms.setdefault(value, [])
@@ -531,7 +542,11 @@ class Bank:
         words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
         if measure == "metric":
             words = self.metrics.words(name, carried)
-        opens = opens and top.over - margin_of_place(measure, dims, top.observed) >= opening
+        over = top.over - margin_of_place(measure, dims, top.observed)
+        if harm_done(measure, name) and {"product", "model"} & dims.keys():
+            over = max(over, top.score - harm_of_a_thing(top.observed))
+            opens = True
+        opens = opens and over >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
         if opens and measure in MAY_BE_CALM and self._calm(carried):
@@ -577,6 +592,7 @@ class Bank:
                 "storms": self.storms.snapshot(),
                 "echoes": self.echoes.snapshot(),
                 "admission": self.admission.snapshot(),
+                "levels": self.levels.snapshot(),
                 "rollouts": self.rollouts.snapshot(),
                 "emerging": None if self.emerging is None else self.emerging.snapshot(),
                 "likeness": None if self.likeness is None else self.likeness.snapshot(),
@@ -623,6 +639,7 @@ class Bank:
         self.storms.restore(state["storms"])
         self.echoes.restore(state["echoes"])
         self.admission.restore(state["admission"])
+        self.levels.restore(state["levels"])
         self.rollouts.restore(state["rollouts"])
         if self.emerging is not None:
             self.emerging.restore(state["emerging"])

@@ -487,7 +487,8 @@ class Emerging:
             quotes=shown_quotes(carried, words),
             opens=judged.opens
             and not benign(carried, planned)
-            and (term.code or (_tells(cause.dims, carried, planned) and not self._calm(carried))),
+            and (term.code or _tells(cause.dims, carried, planned))
+            and not self._calm(carried),
         )
 
     # -- state -------------------------------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ LEAST = 4
 TROUBLE = 0.5
 """What they say must tell of trouble with so much probability, in the mean, and the newest of them by itself;"""
 TROUBLED = 0.7
-"""and with so much for them to open alone."""
+"""and with so much for them to open alone,"""
+STRANGE, STILL_TROUBLED = 7.0, 0.6
+"""or, where they are so strange, with so much: what customers ask and joke about on one day comes in handfuls, too."""
 VARIES = 0.2
 """Relative variance of what is said of a thing from day to day, beyond chance."""
 LIFT = 2.0
@@ -275,7 +277,7 @@ class Likeness:
         if not carried or benign(carried, planned):
             return None
         joined = bool(set(cause.dims) - WIDE_DIMENSIONS)
-        troubled = line.trouble[group.rows].mean() >= TROUBLED
+        troubled = line.trouble[group.rows].mean() >= (STILL_TROUBLED if group.score >= STRANGE else TROUBLED)
         return Finding(
             series=Series("likeness", label, ()),
             kind="rise",

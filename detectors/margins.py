@@ -21,6 +21,9 @@ HARM = -2.5
 at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
 HARM_OF_A_LINE = -0.6
 """The same where no product is named: what befalls customers of several products has seldom one cause."""
+HARM_OF_THREE = -1.5
+"""The same where a wider series was strange and only those in it name one product: of three, of more it is `HARM`."""
+FEWEST_HARMED = 3
 OF_A_FAMILY = 0.4
 """A family of dangers with calls that were only suspicious; those calls by themselves are asked for more."""
 MEASURE = {
@@ -80,6 +83,15 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     if measure in TOLD and "channel" in names and names <= {"channel", "region"}:
         asked += ONE_CHANNEL
     return asked
+
+
+def harm_of_a_thing(people: float) -> float:
+    """Return what is asked where so many were harmed and what they say names one product, wherever they were counted.
+
+    >>> harm_of_a_thing(3), harm_of_a_thing(4)
+    (-1.5, -2.5)
+    """
+    return HARM if people > FEWEST_HARMED else HARM_OF_THREE
 
 
 def wording(measure: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence, Set
 from functools import lru_cache
 
 from detectors.counts import Measured
+from detectors.levels import LOUD
 from qianshao.event import CLEARLY_NEGATIVE, Observation
 from qianshao.finding import SignalKind
 
@@ -43,8 +44,9 @@ WARNED_AT_LEAST = 10
 ALONE_AT_LEAST = {"metric": 20, "negative": 20, "returned": 15}
 """Devices that must report strange metrics, before they open alone: nothing says yet that anything failed; customers
 who must be unhappy while no more come than usual, or must have come back: nothing says yet about what."""
+LIFT_ALONE = {"trouble": 5.0}
+"""How many times as many as expected must tell of trouble: one product has bad days, and everybody may have his own."""
 _ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]|能不能|可不可以")
-_LOUD = frozenset(("warn", "error", "fatal"))
 _TRIAL = re.compile(
     r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
     r"|(?:冒烟|回归|压力|联调|自动化)测试|自动化脚本|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】|^\W*测试[:：]"
@@ -60,7 +62,7 @@ def device_measures(observation: Observation) -> list[Measured]:
     """What a device log counts as by its words: its code, or the template of an error without one."""
     if observation.code:
         return [("code", observation.code)]
-    if observation.level in _LOUD and observation.template:
+    if observation.level in LOUD and observation.template:
         return [("template", observation.template)]
     return []
 

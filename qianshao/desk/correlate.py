@@ -22,9 +22,9 @@ SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 ELSEWHERE = 0.2
 """Events of which a smaller share is of a place, of at least so many that say where they are, lie elsewhere."""
-BEYOND = 0.5
-"""What lies at the place of a case to a smaller share is more than the case: of two causes the one that is everywhere
-meets people of the other in its place, and says some of the same words."""
+BEYOND = 0.35
+"""So much of what says the same must lie at the place of a case: of two causes the one that is everywhere says some of
+the other's words in the other's place, too."""
 STILL_FED_MS = HOUR_MS
 """An incident without new evidence for longer explains nothing that begins then, open or not."""
 MANY = 7
@@ -52,6 +52,8 @@ TOPICS_OF = {
     "信息安全": frozenset(("信息隐私",)),
 }
 """What is told beside a danger and means the same."""
+UNNAMED_MEASURES = ("negative", "trouble")
+"""What says that something is wrong, and not what: no two causes have it in common."""
 OWN_MEASURES = ("code", "template", "metric")
 """What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 
@@ -132,7 +134,7 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
 
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
-    Without shared customers, nothing joins a finding half of whose events lie elsewhere, or a case nearly all of whose
+    Without shared customers, nothing joins a finding most of whose events lie elsewhere, or a case nearly all of whose
     events do, and no word that was not heard for a day: an incident of many days would know every word in the end.
     Dangers and what is none stay apart, as does what no device brings about from what devices report; a case that is
     over is joined by its own words alone.
@@ -145,14 +147,14 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
         return _silent_alike(finding, case), 0.0
     if _missed(finding, case):
         return Bond.PROBLEM, 0.0
-    beyond = _elsewhere(said.places, case.dims, BEYOND)
     share = _share_of_smaller(said.people, case.customers)
-    if share >= SHARED_CUSTOMERS and not (beyond and len(said.people) < len(case.customers)):
+    if share >= SHARED_CUSTOMERS:
         return Bond.PEOPLE, share
-    if beyond or _elsewhere(case.places, finding.dims, ELSEWHERE):
+    if _elsewhere(said.places, case.dims, BEYOND) or _elsewhere(case.places, finding.dims, ELSEWHERE):
         return release, 0.0
     known = case.witnessed.get(f"{finding.series.measure}:{finding.series.value}")
-    if known is not None and finding.tick - known.window_end > SAME_VALUE_MS:
+    unnamed = finding.series.measure in UNNAMED_MEASURES and finding.dims != case.dims
+    if known is not None and (unnamed or finding.tick - known.window_end > SAME_VALUE_MS):
         known = None
     if known is not None and (known.opens or case.status == "watching"):
         return Bond.VALUE, 0.0
@@ -224,7 +226,8 @@ def twins(told: Case, case: Case, tick: int) -> bool:
     """Say whether a case about to open is the same cause as one that people were told of hours ago.
 
     Two causes of one place within hours are rarer than two words for one, the more so the finer the place, the sooner
-    the second, and the more both have in common. Not what devices report by themselves and the other does not know, nor
+    the second, and the more both have in common. Trouble is told in every channel: what lies in one alone is the fault
+    of that channel, whichever line tells of it. Not what devices report by themselves and the other does not know, nor
     silence, nor a danger beside something harmless.
     """
     if told.opened_at is None or told.silent() or case.silent():
@@ -234,6 +237,9 @@ def twins(told: Case, case: Case, tick: int) -> bool:
     since = tick - told.opened_at
     fed = case.first_seen <= told.last_evidence + STILL_FED_MS
     subject = _same_subject(told, case)
+    soon = since <= SAME_PRODUCT_MS or (fed and since <= SAME_RELEASE_MS)
+    if "channel" in case.dims and told.dims.get("channel") == case.dims["channel"] and not _build(case.dims) and soon:
+        return True
     if contradict(told.dims, case.dims):
         return since <= SAME_PRODUCT_MS and subject and _most(case.topics) in ONE_SYSTEM
     if _named(told.dims) == _named(case.dims) and "product" in case.dims:
@@ -386,7 +392,8 @@ def _same_subject(one: Case, other: Case) -> bool:
     topic = _most(one.topics)
     if topic is not None and topic == _most(other.topics):
         return True
-    return any(key in other.witnessed for key in one.witnessed if key.partition(":")[0] not in ("negative", "topic"))
+    nothing = ("topic", *UNNAMED_MEASURES)
+    return any(key in other.witnessed for key in one.witnessed if key.partition(":")[0] not in nothing)
 
 
 def _same_place(one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:

@@ -6,6 +6,7 @@ import random
 from functools import cache
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from detectors.bank import Bank
@@ -143,3 +144,18 @@ def test_where_such_words_are_ordinary_three_of_a_day_say_nothing() -> None:
     events = harmed(("人身安全/食物中毒",) * 3, every_ms=5 * HOUR_MS)
     found += bank.advance(events, NOW + 30 * HOUR_MS)[0]
     assert not [each for each in found if each.series.measure == "danger" and each.opens]
+
+
+@pytest.mark.parametrize(("products", "opens"), [(("热水器", "热水器", None, None), True), ((None,) * 4, False)])
+def test_harm_counted_over_a_line_opens_where_those_who_name_a_thing_name_one(
+    products: tuple[str | None, ...], opens: bool
+) -> None:
+    bank = empty()
+    found, _ = bank.advance(ordinary(72, dangers=(5, 20, 35, 50, 65), danger="人身安全/食物中毒"), NOW)
+    events = [
+        msgspec.structs.replace(event, product=product)
+        for event, product in zip(harmed(("人身安全/食物中毒",) * 4, every_ms=90 * MINUTE_MS), products, strict=True)
+    ]
+    found += bank.advance(events, NOW + 30 * HOUR_MS)[0]
+    told = [each for each in found if each.series.measure == "danger"]
+    assert any(each.opens and each.dims.get("product") == "热水器" for each in told) == opens
