@@ -21,9 +21,9 @@ from qianshao.errors import ModelError
 FORMAT = 1
 ASSERTED = 0.67
 """From this probability on, the layer alone says that a danger is asserted."""
-ASSERTED_OF = {"隐私泄露": 0.55, "过敏": 0.8}
-"""Kinds that are asked less or more: hardly anything else speaks like the one, many speak of skin and hair like the
-other. Set on ordinary texts and on fortnights whose victims are known."""
+ASSERTED_OF = {"隐私泄露": 0.6, "过敏": 0.9, "诈骗": 0.8}
+"""Kinds that are asked less or more: hardly anything else speaks like the first, many speak of skin and hair, and of
+being cheated, without harm. Set on ordinary texts and on fortnights whose victims are known."""
 UNPROMPTED = 0.9
 """What the layer must reach where no cue of the kind stands in the text: a cue is evidence by itself."""
 NOT_EXCLUDED = 0.17

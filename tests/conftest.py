@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from threadpoolctl import threadpool_limits
+
+# Several test processes share the cores: in each, the waiting threads of matrix products only take time from the rest.
+threadpool_limits(limits=1, user_api="blas")
 
 REQUIRED_PARTS = frozenset(part.strip() for part in os.environ.get("QIANSHAO_REQUIRE", "").split(",") if part.strip())
 

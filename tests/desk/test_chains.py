@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import msgspec
-from desk_fakes import NOON, desk, finding
+import pytest
+from desk_fakes import NOON, Dims, desk, finding
 
 from qianshao.clock import HOUR_MS, MINUTE_MS
 from qianshao.finding import Finding
@@ -70,6 +71,14 @@ def test_what_lies_mostly_elsewhere_is_not_joined_to_an_incident_by_its_words() 
     other = msgspec.structs.replace(other, evidence=mixed)
     first, second = incidents(one, other)
     assert second not in (first, "nothing new")
+
+
+@pytest.mark.parametrize(("dims", "joins"), [({"product": "门锁"}, False), ({}, True)])
+def test_that_something_is_wrong_in_both_joins_no_two_places(dims: Dims, joins: bool) -> None:
+    everywhere = finding(customers=range(30), measure="trouble", value="", dims={}, product=None)
+    other = finding(customers=range(100, 112), measure="trouble", value="", dims=dims, tick=NOON + HOUR_MS)
+    first, second = incidents(everywhere, stated(other, topic="支付扣款"))
+    assert (second in (first, "nothing new")) == joins
 
 
 def test_a_word_that_was_not_heard_for_a_day_does_not_join_by_itself() -> None:

@@ -198,3 +198,15 @@ def test_another_code_of_one_firmware_is_another_cause_only_when_it_begins_much_
         changes += target.advance([code("E202", 20 * hour, NOON + hour * HOUR_MS)], NOON + hour * HOUR_MS)[0]
     changes += target.advance([code("E201", 900, NOON + hours * HOUR_MS)], NOON + hours * HOUR_MS)[0]
     assert len(opened(changes)) == causes
+
+
+@pytest.mark.parametrize(("channel", "times"), [("web", 1), ("app", 2)])
+def test_what_two_lines_tell_of_one_channel_alone_is_the_fault_of_that_channel(channel: str, times: int) -> None:
+    """Of their own words neither line knows the other's: only the channel is the same."""
+    target = desk()
+    home = finding(customers=range(20), value="发票", dims={"line": "家居", "channel": "web"}, product=None)
+    place: Dims = {"line": "出行", "channel": channel}
+    trip = finding(customers=range(100, 120), value="账号登录", dims=place, product=None, tick=NOON + 2 * HOUR_MS)
+    told = [home, trip]
+    changes = [change for each in told for change in target.advance([each], each.tick)[0]]
+    assert len(opened(changes)) == times

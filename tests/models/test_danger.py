@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.danger import FAMILIES, DangerModel, kinds_of_cues, load_layer
-from models.danger_corpus import danger_rows, grammar
+from models.danger_corpus import SEEDS, danger_rows, grammar
 from models.danger_training import danger_fingerprint
 from models.lexicon import Lexicon, shipped_lexicon
 from models.masking import mask
@@ -44,7 +44,7 @@ def test_the_judged_sentences_are_many_and_none_is_fitted_on() -> None:
     kinds = [kind for kind, _ in sentences()]
     assert kinds.count("") >= 250
     assert len(kinds) - kinds.count("") >= 150
-    fitted = {row.text for row in danger_rows()}
+    fitted = {row.text for seed in SEEDS for row in danger_rows(seed)}
     assert not fitted & {text for _, text in sentences()}
 
 
@@ -72,7 +72,7 @@ def test_what_lies_next_to_such_words_is_no_danger(model: DangerModel) -> None:
 
 
 def test_no_sentence_of_manners_is_fitted_on() -> None:
-    assert not {row.text for row in danger_rows()} & {text for _, text in sentences(MANNERS)}
+    assert not {row.text for seed in SEEDS for row in danger_rows(seed)} & {text for _, text in sentences(MANNERS)}
 
 
 def test_a_longer_cue_admits_what_the_cues_inside_it_admit() -> None:
@@ -94,7 +94,7 @@ def test_the_layer_finds_three_times_what_phrases_alone_find(model: DangerModel)
         ("插头那里黑了一块还有味", "人身安全/冒烟起火"),
         ("摸外壳麻了一下", "人身安全/触电"),
         ("孩子吃完一直拉肚子去医院挂水了", "人身安全/食物中毒"),
-        ("对方连我买了啥都知道让我开屏幕共享", "资金安全/诈骗"),
+        ("对方连我买了啥都知道让我开屏幕共享", "资金安全/可疑来电"),
         ("钱被转走了三笔", "资金安全/盗刷"),
         ("别人家的画面跑到我摄像头里了", "信息安全/隐私泄露"),
         ("我的订单里有陌生人的姓名电话", "信息安全/隐私泄露"),
