@@ -29,6 +29,7 @@ _CHAIN = (
     re.compile(r"[转满集邀].{0,2}\d+.{0,2}(?:人|赞|好友|个群)|帮我砍"),
     re.compile(r"加\s*(?:vx|v信|微信|威信|薇)|口令", re.IGNORECASE),
     re.compile(r"复制|这[段条]话|这条消息|此消息"),
+    re.compile(r"(?:重要|紧急|特大)通知|内部(?:人员|消息)|核实电话|千真万确"),
     re.compile(r"免费领|名额有限|先到先得|亲测有效|送话费|领红包|即可领"),
 )
 """What asks to be passed on; a text that does so in two of these ways is a chain letter."""
@@ -87,10 +88,10 @@ class Echoes:
         return True
 
     def _passed_on(self, letters: str, observation: Observation) -> bool:
-        """Return whether a text is a chain letter or consists of one; who is in danger passes nothing on."""
-        if len(letters) < PIECE_CHARS or observation.danger:
+        """Return whether a text is a chain letter or consists of one; who is in danger brings none up."""
+        if len(letters) < PIECE_CHARS:
             return False
-        if sum(cue.search(observation.text) is not None for cue in _CHAIN) < 2:
+        if observation.danger or sum(cue.search(observation.text) is not None for cue in _CHAIN) < 2:
             if not self._chained:
                 return False
             known = [self._chained.get(piece, 0) > observation.ts - HOLD_MS for piece in _pieces(letters)]

@@ -99,3 +99,11 @@ def test_who_is_in_danger_passes_nothing_on() -> None:
     swindled = said("他让我加微信，转发朋友圈，然后卡里的钱就没了", 1)
     assert Echoes().pasted(swindled)
     assert not Echoes().pasted(msgspec.structs.replace(swindled, danger="资金安全/诈骗"))
+
+
+def test_a_piece_of_a_known_chain_letter_is_no_danger_where_it_sounds_like_one() -> None:
+    echoes = Echoes()
+    assert echoes.pasted(said("紧急通知，据内部人员说存款过万下月要交保管费，速转给亲戚朋友", 1))
+    heard = said("存款过万下月要交保管费速转", 2, kind="call")
+    assert echoes.pasted(msgspec.structs.replace(heard, danger="资金安全/诈骗"))
+    assert not echoes.pasted(msgspec.structs.replace(said("我存款过万都被人转走了", 3), danger="资金安全/盗刷"))
