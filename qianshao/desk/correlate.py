@@ -30,7 +30,8 @@ STILL_FED_MS = HOUR_MS
 MANY = 7
 """People from whom on most of a case's customers say what it is about."""
 EXPLAINED = 0.2
-"""So large a share of a secondary case's customers or devices must be those of the incident that explains it."""
+"""So large a share of a secondary case's customers or devices must be those of the incident that explains it, and of
+the smaller of two cases those of the other, for them to be two words for one cause."""
 SAME_SUBJECT = 0.1
 """How well a case is explained by what both are about, or by one release, when few people are known to be the same."""
 PEOPLE_ONLY = frozenset(
@@ -248,7 +249,8 @@ def twins(told: Case, case: Case, tick: int) -> bool:
         return False
     if told.dims and case.dims and since <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
         return True
-    met = meeting(told.customers, case.customers) >= LEAST_SHARED
+    fewer = min(len(told.customers), len(case.customers))
+    met = meeting(told.customers, case.customers) >= max(LEAST_SHARED, EXPLAINED * fewer)
     if since <= SAME_PRODUCT_MS and (met or subject):
         return True
     return met and subject and fed

@@ -210,3 +210,16 @@ def test_what_two_lines_tell_of_one_channel_alone_is_the_fault_of_that_channel(c
     told = [home, trip]
     changes = [change for each in told for change in target.advance([each], each.tick)[0]]
     assert len(opened(changes)) == times
+
+
+@pytest.mark.parametrize(("met", "times"), [(8, 1), (3, 2)])
+def test_a_few_customers_who_meet_make_no_two_words_of_two_causes(met: int, times: int) -> None:
+    target = desk()
+    everywhere = finding(customers=range(40), value="账号登录", dims={}, product=None)
+    place: Dims = {"product": "门锁"}
+    weak = finding(customers=range(100, 105), value="", measure="trouble", dims=place, opens=False, score=4.0)
+    later = range(40 - met, 40 - met + 30)
+    strong = finding(customers=later, value="", measure="trouble", dims=place, tick=NOON + HOUR_MS)
+    told = [everywhere, about(weak, "支付扣款"), about(strong, "支付扣款")]
+    changes = [change for each in told for change in target.advance([each], each.tick)[0]]
+    assert len(opened(changes)) == times
