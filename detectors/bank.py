@@ -543,10 +543,10 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         over = top.over - margin_of_place(measure, dims, top.observed)
-        if harm_done(measure, name) and {"product", "model"} & dims.keys():
+        harm_of_one = harm_done(measure, name) and bool({"product", "model"} & dims.keys())
+        if harm_of_one:
             over = max(over, top.score - harm_of_a_thing(top.observed))
-            opens = True
-        opens = opens and over >= opening
+        opens = (opens or harm_of_one) and over >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
         if opens and measure in MAY_BE_CALM and self._calm(carried):

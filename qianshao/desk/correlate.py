@@ -249,8 +249,7 @@ def twins(told: Case, case: Case, tick: int) -> bool:
         return False
     if told.dims and case.dims and since <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
         return True
-    fewer = min(len(told.customers), len(case.customers))
-    met = meeting(told.customers, case.customers) >= max(LEAST_SHARED, EXPLAINED * fewer)
+    met = _share_of_smaller(told.customers, case.customers) >= EXPLAINED
     if since <= SAME_PRODUCT_MS and (met or subject):
         return True
     return met and subject and fed
