@@ -58,11 +58,10 @@ from qianshao.config import Detection
 from qianshao.errors import StoreError
 from qianshao.event import DIMENSIONS, Observation
 from qianshao.finding import Finding, SignalKind
-from qianshao.meaning import Meanings
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 8
+VERSION = 9
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -126,7 +125,6 @@ class Bank:
         decision_ms: int,
         zone: tzinfo,
         calendar: Calendar | None = None,
-        meanings: Meanings | None = None,
     ) -> None:
         self.settings = settings
         self.root = root
@@ -148,9 +146,8 @@ class Bank:
         self.admission = Admission()
         self.levels = Levels()
         self.rollouts = Rollouts()
-        self._meanings = meanings
-        self.emerging = Emerging(settings, self._ordinarily, self._calm) if root else None
-        self.likeness = None if meanings is None else Likeness(settings, meanings, self._ordinarily)
+        self.emerging = Emerging(settings, self._ordinarily) if root else None
+        self.likeness = Likeness(settings, self._ordinarily)
         self.vocabulary: dict[str, int] = {}
         self.documents = 0
         self.watermark = 0
@@ -181,8 +178,6 @@ class Bank:
             self.table.bin = self.watermark // FINE_MS
         if self.emerging is not None:
             self.emerging.read(observations)
-        if self.likeness is not None:
-            self.likeness.read(event for event in observations if self._hears(event))
         start = 0
         while start < len(observations):
             tick = grid_tick(max(observations[start].ts, self.watermark), self.decision_ms)
@@ -198,8 +193,7 @@ class Bank:
                 findings.extend(self._decide(np.array(sorted(touched), dtype=np.int64), tick, plan))
             if self.emerging is not None:
                 findings.extend(self.emerging.decide(tick, self.vocabulary, self.documents, plan))
-            if self.likeness is not None:
-                findings.extend(self.likeness.decide(tick, self.vocabulary, self.documents, plan))
+            findings.extend(self.likeness.decide(tick, self.vocabulary, self.documents, plan))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -258,21 +252,16 @@ class Bank:
         measures = voice_measures(observation)
         if self.repeats.see(observation):
             measures.append(("returned", observation.topic))
-        if self._meanings is not None and self._hears(observation) and troubled(observation, self._meanings):
+        if troubled(observation):
             measures.append(MEASURE)
         self._tally(observation, who, "contacts", measures, tick, touched)
         if observation.tokens:
             self._learn_words(observation)
-        if self.likeness is not None and self._hears(observation):
-            self.likeness.hear(observation)
+        self.likeness.hear(observation)
 
     def _mild(self, measured: Measured) -> bool:
         """Return whether a message without a code is no error to most devices that write it."""
         return measured[0] == "template" and self.levels.mild(measured[1])
-
-    def _hears(self, observation: Observation) -> bool:
-        """Return whether meanings are read here: among the texts of a line, in the root of those that have none."""
-        return not (self.root and observation.line)
 
     def _tally(
         self,
@@ -549,7 +538,7 @@ class Bank:
         opens = (opens or harm_of_one) and over >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
-        if opens and measure in MAY_BE_CALM and self._calm(carried):
+        if opens and measure in MAY_BE_CALM and calm(carried):
             opens = False
         return Finding(
             series=Series(measure, name, cell),
@@ -568,9 +557,6 @@ class Bank:
             quotes=shown_quotes(carried, words),
             opens=opens and not (by_device and top.score < BEYOND_DOUBT and only_warned(carried)),
         )
-
-    def _calm(self, events: Sequence[Observation]) -> bool:
-        return self._meanings is not None and calm(events, self._meanings)
 
     def _ordinarily(self, base: Mapping[str, str], name: str) -> Mapping[str, float]:
         """Long-run shares of one dimension's values among all customers of the base."""
@@ -595,7 +581,7 @@ class Bank:
                 "levels": self.levels.snapshot(),
                 "rollouts": self.rollouts.snapshot(),
                 "emerging": None if self.emerging is None else self.emerging.snapshot(),
-                "likeness": None if self.likeness is None else self.likeness.snapshot(),
+                "likeness": self.likeness.snapshot(),
                 "vocabulary": list(self.vocabulary.items()),
                 "documents": self.documents,
                 "watermark": self.watermark,
@@ -643,8 +629,7 @@ class Bank:
         self.rollouts.restore(state["rollouts"])
         if self.emerging is not None:
             self.emerging.restore(state["emerging"])
-        if self.likeness is not None and state["likeness"] is not None:
-            self.likeness.restore(state["likeness"])
+        self.likeness.restore(state["likeness"])
         self.vocabulary = dict(state["vocabulary"])
         self.documents = state["documents"]
         self.watermark = state["watermark"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from math import comb, log10, pi
@@ -15,7 +15,7 @@ import numpy as np
 
 from detectors.keywords import keywords, shown_quotes
 from detectors.localise import Shares, localise
-from detectors.measures import BENIGN_TOPICS, benign, promoted
+from detectors.measures import benign, promoted
 from detectors.term_keys import (
     MAX_FAULTS,
     MAX_LABELS,
@@ -27,9 +27,17 @@ from detectors.term_keys import (
     plain_text,
 )
 from detectors.term_sketch import FORGET_DAYS, YOUNG_HOURS, Nursery, TermSketch
+from detectors.trouble import calm
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.config import Detection
-from qianshao.event import CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
+from qianshao.event import (
+    BENIGN_TOPICS,
+    CLEARLY_NEGATIVE,
+    DIMENSIONS,
+    MAX_OWN_DIMS,
+    WIDE_DIMENSIONS,
+    Observation,
+)
 from qianshao.finding import Finding
 from qianshao.series import Series
 
@@ -185,15 +193,12 @@ class Emerging:
         The budget and the least number of customers.
     shares
         Who is ordinarily seen, for localisation.
-    calm
-        Whether what events say tells of no trouble, by its meaning: such words do not open.
     """
 
-    def __init__(self, settings: Detection, shares: Shares, calm: Callable[[Sequence[Observation]], bool]) -> None:
+    def __init__(self, settings: Detection, shares: Shares) -> None:
         self._least = settings.minimum_customers
         self._stricter = log10(USUAL_BUDGET / settings.false_alarms_per_day)
         self._shares = shares
-        self._calm = calm
         self._sketch = TermSketch()
         self._nursery = Nursery()
         self._read: list[_Read] = []
@@ -488,7 +493,7 @@ class Emerging:
             opens=judged.opens
             and not benign(carried, planned)
             and (term.code or _tells(cause.dims, carried, planned))
-            and not self._calm(carried),
+            and not calm(carried),
         )
 
     # -- state -------------------------------------------------------------------------------------------------------

@@ -16,12 +16,12 @@ from detectors.keywords import keywords, shown_quotes
 from detectors.localise import Shares, localise
 from detectors.measures import benign, promoted
 from detectors.tail import upper_score
-from detectors.trouble import may_tell, trouble_of
+from detectors.trouble import trouble_of
 from qianshao.clock import DAY_MS, HOUR_MS
 from qianshao.config import Detection
 from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
 from qianshao.finding import Finding
-from qianshao.meaning import UNIT, WIDTH, Meaning, Meanings
+from qianshao.meaning import UNIT, WIDTH
 from qianshao.series import Series
 
 OPENS = 5.3
@@ -100,15 +100,15 @@ class _Line:
         self.told: list[_Told] = []
         self._floats: NDArray[np.float32] | None = None
 
-    def add(self, event: Observation, meaning: Meaning) -> None:
-        """Take a text."""
+    def add(self, event: Observation, meaning: bytes) -> None:
+        """Take a text with its vector."""
         number = len(self.events)
         if number == len(self.when):
             for name in ("vectors", "trouble", "who", "when"):
                 column = getattr(self, name)
                 setattr(self, name, np.concatenate([column, np.zeros_like(column)]))
-        self.vectors[number] = meaning.vector
-        self.trouble[number] = trouble_of(event, meaning)
+        self.vectors[number] = np.frombuffer(meaning, np.int8)
+        self.trouble[number] = trouble_of(event)
         self.who[number], self.when[number] = event.customer, event.ts
         self.events.append(event)
 
@@ -158,29 +158,22 @@ class Likeness:
     ----------
     settings
         The budget.
-    meanings
-        What texts mean.
     shares
         Who is ordinarily seen, for localisation.
     """
 
-    def __init__(self, settings: Detection, meanings: Meanings, shares: Shares) -> None:
+    def __init__(self, settings: Detection, shares: Shares) -> None:
         self._opens = OPENS + log10(USUAL_BUDGET / settings.false_alarms_per_day)
-        self._meanings = meanings
         self._shares = shares
         self._lines: dict[str, _Line] = {}
-        self._heard: list[Observation] = []
+        self._heard: list[tuple[Observation, bytes]] = []
         self._started = 0
 
-    def read(self, observations: Iterable[Observation]) -> None:
-        """Read a batch at once, which is quicker; what is heard of it, `hear` says."""
-        self._meanings([event.text for event in observations if may_tell(event)])
-
     def hear(self, event: Observation) -> None:
-        """Hear an event, in order of time; only what may tell of trouble is compared, now and before."""
-        if event.customer and may_tell(event):
+        """Hear an event, in order of time; only what may tell of trouble has a meaning and is compared."""
+        if event.customer and event.meaning:
             self._started = self._started or event.ts
-            self._heard.append(event)
+            self._heard.append((event, event.meaning))
 
     def decide(
         self, tick: int, vocabulary: Mapping[str, int], documents: int, planned: Collection[str] = ()
@@ -188,9 +181,9 @@ class Likeness:
         """Judge what was heard before `tick`; `vocabulary` of so many documents is what is ordinarily said."""
         heard, self._heard = self._heard, []
         fresh: dict[str, int] = {}
-        for event, meaning in zip(heard, self._meanings([event.text for event in heard]), strict=True):
+        for event, meaning in heard:
             name = event.line or event.product or ""
-            if meaning is None or (name not in self._lines and len(self._lines) >= MAX_LINES):
+            if name not in self._lines and len(self._lines) >= MAX_LINES:
                 continue
             self._lines.setdefault(name, _Line()).add(event, meaning)
             fresh[name] = fresh.get(name, 0) + 1
@@ -305,6 +298,7 @@ class Likeness:
                 {
                     "line": name,
                     "events": msgspec.to_builtins(list(line.events)),
+                    "vectors": line.vectors[: len(line.events)].astype(np.int8).tobytes(),
                     "past": line.past.tobytes(),
                     "times": line.times,
                     "told": msgspec.to_builtins(line.told),
@@ -314,16 +308,15 @@ class Likeness:
         }
 
     def restore(self, state: Any) -> None:
-        """Take over a state written by `snapshot`; the last day's texts are read again."""
+        """Take over a state written by `snapshot`."""
         self._started = state["started"]
         self._heard = []
         self._lines = {}
         for each in state["lines"]:
             line = self._lines[each["line"]] = _Line()
             events = msgspec.convert(each["events"], list[Observation])
-            for event, meaning in zip(events, self._meanings([event.text for event in events]), strict=True):
-                if meaning is not None:
-                    line.add(event, meaning)
+            for place, event in enumerate(events):
+                line.add(event, each["vectors"][place * WIDTH : (place + 1) * WIDTH])
             line.past = np.frombuffer(each["past"], np.int8).reshape(-1, WIDTH)
             line.times = list(each["times"])
             line.told = msgspec.convert(each["told"], list[_Told])

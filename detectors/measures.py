@@ -9,15 +9,13 @@ from functools import lru_cache
 
 from detectors.counts import Measured
 from detectors.levels import LOUD
-from qianshao.event import CLEARLY_NEGATIVE, Observation
+from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation
 from qianshao.finding import SignalKind
 
 WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticket_type": "tickets"}
 """The independent source a measure speaks for; contacts, where it is not named."""
 KIND: dict[str, SignalKind] = {"code": "device", "template": "device", "metric": "device", "returned": "repeat"}
 """How a rise of a measure is called, where it is not simply a rise."""
-BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
-"""What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 GRUMBLES = frozenset(("超时", "态度差", "没人理"))
 """Faults of the shipped taxonomy that customers tell of in every rush hour."""
 DANGEROUS_TOPICS = frozenset(("安全隐患", "诈骗信息"))

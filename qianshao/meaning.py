@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,3 @@ class Meaning(NamedTuple):
     depends on how texts were batched."""
     trouble: float
     """0–1."""
-
-
-Meanings = Callable[[Sequence[str]], Sequence[Meaning | None]]
-"""Masked texts → what each means, None for one that says nothing by itself."""

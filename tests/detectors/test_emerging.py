@@ -107,7 +107,7 @@ def ordinary(hours: float, *, seed: int = 1, per_hour: int = 60, start: int = ST
 
 
 def watcher(**changes: float) -> Emerging:
-    return Emerging(msgspec.structs.replace(Detection(), **changes), lambda base, name: {}, lambda events: False)
+    return Emerging(msgspec.structs.replace(Detection(), **changes), lambda base, name: {})
 
 
 def run(events: Sequence[Observation], *, cut: int = 400, target: Emerging | None = None) -> list[Finding]:
@@ -169,10 +169,11 @@ def test_a_never_seen_code_in_customers_words_is_told_at_the_fourth_customer() -
 
 @pytest.mark.parametrize("calm", [True, False])
 def test_a_new_name_like_a_code_opens_nothing_where_people_only_ask_for_it(calm: bool) -> None:
-    watching = Emerging(Detection(), lambda base, name: {}, lambda events: calm)
     texts = ("摄像头E849有没有银色", "换E849有没有补贴", "我看到E849的广告", "E849的尺寸发我一下")
-    found = run(ordinary(80) + complaints(texts, every_ms=HOUR_MS), target=watching)
-    assert any(finding.opens for finding in found) != calm
+    asking = [
+        msgspec.structs.replace(event, trouble=0.1 if calm else 0.9) for event in complaints(texts, every_ms=HOUR_MS)
+    ]
+    assert any(finding.opens for finding in run(ordinary(80) + asking)) != calm
 
 
 def test_two_devices_and_two_customers_with_one_code_are_four() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -30,16 +30,12 @@ ORDINARY = 40
 """Themes of what is ordinarily said."""
 
 
-def meanings(texts: Sequence[str]) -> list[Meaning | None]:
-    """Stand in for the encoder: `theme/number` is a direction of its theme, a little off by the number.
-
-    Themes that begin with `坏` are trouble, others hardly. '' means nothing.
-    """
-    return [_meaning(text) if text else None for text in texts]
-
-
 @cache
 def _meaning(text: str) -> Meaning:
+    """Stand in for the encoder: `theme/number` is a direction of its theme, a little off by the number.
+
+    Themes that begin with `坏` are trouble, others hardly.
+    """
     theme = text.partition("/")[0]
     vector = np.random.default_rng(abs(hash_of(theme))).normal(size=WIDTH)
     vector /= np.linalg.norm(vector)
@@ -57,6 +53,7 @@ def hash_of(text: str) -> int:
 def says(
     text: str, ts: int, customer: int, *, product: str | None = "门锁", sentiment: float = 0.0, line: str = "家居"
 ) -> Observation:
+    meaning = _meaning(text)
     return Observation(
         id=f"m{customer}-{ts}",
         kind="chat",
@@ -68,6 +65,8 @@ def says(
         text=text,
         tokens=tuple(text.split("/")[:1]),
         sentiment=sentiment,
+        trouble=meaning.trouble,
+        meaning=meaning.vector.tobytes(),
     )
 
 
@@ -107,7 +106,7 @@ def told(
     step: int = MINUTE_MS,
 ) -> list[Finding]:
     """Hear events in order and judge them every minute."""
-    detector = detector or Likeness(Detection(), meanings, usual)
+    detector = detector or Likeness(Detection(), usual)
     findings: list[Finding] = []
     ordered = sorted(events, key=lambda event: (event.ts, event.id))
     place = 0
@@ -187,8 +186,8 @@ def test_a_group_is_told_again_when_it_has_grown() -> None:
 
 
 def test_a_stricter_budget_asks_for_more() -> None:
-    strict = Likeness(Detection(false_alarms_per_day=0.002), meanings, usual)
-    lenient = Likeness(Detection(false_alarms_per_day=5.0), meanings, usual)
+    strict = Likeness(Detection(false_alarms_per_day=0.002), usual)
+    lenient = Likeness(Detection(false_alarms_per_day=5.0), usual)
     events = [*ordinary_days(), *group(12)]
     at = [next(each.tick for each in told(events, detector=one) if each.opens) for one in (lenient, strict)]
     assert at[0] < at[1]
@@ -198,7 +197,7 @@ def test_lines_beyond_the_bound_are_not_heard_and_memory_is_bounded(monkeypatch:
     monkeypatch.setattr(likeness, "MAX_LINES", 2)
     monkeypatch.setattr(likeness, "MAX_RECENT", 100)
     monkeypatch.setattr(likeness, "MAX_PAST", 150)
-    detector = Likeness(Detection(), meanings, usual)
+    detector = Likeness(Detection(), usual)
     events = [
         msgspec.structs.replace(event, line=f"业务{number % 5}")
         for number, event in enumerate(ordinary_days(until=START + 60 * HOUR_MS))
@@ -218,9 +217,9 @@ def test_going_on_from_a_snapshot_tells_the_same(minutes: int, seed: int) -> Non
     events = sorted([*ordinary_days(seed), *group(9)], key=lambda event: (event.ts, event.id))
     cut = NOW + minutes * MINUTE_MS
     whole = [_plain(finding) for finding in told(events)]
-    one = Likeness(Detection(), meanings, usual)
+    one = Likeness(Detection(), usual)
     parts = [_plain(finding) for finding in told([event for event in events if event.ts < cut], detector=one)]
-    other = Likeness(Detection(), meanings, usual)
+    other = Likeness(Detection(), usual)
     other.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(one.snapshot()), strict=False))
     parts += [_plain(finding) for finding in told([event for event in events if event.ts >= cut], detector=other)]
     assert parts == whole
@@ -230,18 +229,16 @@ def _plain(finding: Finding) -> bytes:
     return msgspec.json.encode(finding)
 
 
-def _bank(understood: Callable[[Sequence[str]], Sequence[Meaning | None]]) -> Bank:
-    return Bank(
-        Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"), meanings=understood
-    )
+def _bank() -> Bank:
+    return Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"))
 
 
 @settings(max_examples=3, deadline=None)
 @given(st.lists(st.integers(1, 5_000), max_size=6))
 def test_the_cut_of_batches_changes_nothing(cuts: list[int]) -> None:
     events = sorted([*ordinary_days(), *group(7)], key=lambda event: (event.ts, event.id))
-    whole = _bank(meanings).advance(events, NOW + 3 * HOUR_MS)[0]
-    bank, parts, start = _bank(meanings), list[Finding](), 0
+    whole = _bank().advance(events, NOW + 3 * HOUR_MS)[0]
+    bank, parts, start = _bank(), list[Finding](), 0
     for end in [*sorted({min(cut, len(events)) for cut in cuts}), len(events)]:
         watermark = NOW + 3 * HOUR_MS if end == len(events) else events[end].ts // 10_000 * 10_000
         parts += bank.advance(events[start:end], watermark)[0]
@@ -270,14 +267,15 @@ def test_real_words_of_real_customers_are_told_by_a_bank_with_the_real_encoder()
         says(text, late + each * 7 * MINUTE_MS, each + 1, line="生鲜", product="荔枝", sentiment=-0.6)
         for each, text in enumerate(rotten)
     ]
-    bank = _bank(Encoder().meanings)
+    Encoder().interpret(events)
+    bank = _bank()
     findings = bank.advance(events, late + HOUR_MS)[0]
     found = [finding for finding in findings if finding.series.measure == "likeness"]
     assert found
     assert found[0].dims["product"] == "荔枝"
     assert {event.customer for event in found[0].evidence} <= set(range(1, 7))
     state = bank.snapshot()
-    again = _bank(Encoder().meanings)
+    again = _bank()
     again.restore(state)
     assert again.snapshot() == state
 

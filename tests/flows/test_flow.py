@@ -12,16 +12,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from flow_fakes import START, Memory, breaking_stages, homesick_stages, line, plain_stages
+from flow_fakes import START, Memory, TickingBank, breaking_stages, homesick_stages, line, plain_stages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.pipeline import shard_of
+from flows.batch import Slab, Step
+from flows.pipeline import Counting, shard_of, share_out
 from flows.replay import ReplayResult, run_replay
 from flows.worker import MakeStages
 from qianshao.config import Config, Pipeline
 from qianshao.errors import InputError, QianshaoError, StoreError, UnreadableInputError
-from qianshao.outcome import Outcome
+from qianshao.event import Observation
+from qianshao.finding import Finding
+from qianshao.outcome import Outcome, Rollup
 
 SECOND = 1_000
 
@@ -242,6 +245,29 @@ def test_ctrl_c_ends_the_input_and_closes_the_sinks(tmp_path: Path) -> None:
 
 def test_the_shard_of_a_line_is_the_same_everywhere() -> None:
     assert [shard_of(name, 4) for name in ("智能家居", "数码支付", "到家配送", "酒店旅行")] == [1, 1, 0, 3]
+
+
+def test_what_a_text_means_goes_to_the_shard_of_its_line_and_is_carried_no_further_than_its_bank() -> None:
+    heard: dict[bool, list[tuple[str, bytes]]] = {True: [], False: []}
+
+    class HearingBank(TickingBank):
+        def advance(self, observations: Sequence[Observation], watermark: int) -> tuple[list[Finding], list[Rollup]]:
+            heard[self.root] += [(each.id, each.meaning) for each in observations]
+            return super().advance(observations, watermark)
+
+    stages = msgspec.structs.replace(plain_stages(Config(), None), bank=HearingBank)
+    said = [
+        Observation(id="lined", kind="chat", ts=START, line="家居", meaning=b"m"),
+        Observation(id="stray", kind="chat", ts=START, meaning=b"n"),
+    ]
+    slab = Slab(sequence=0, watermark=START + 10_000, steps=[Step(watermark=START + 10_000, counted=said)])
+    (work,) = share_out(slab, 1)
+    reports = [Counting(stages).advance(each) for each in (slab, work)]
+    assert heard == {True: [("lined", b""), ("stray", b"n")], False: [("lined", b"m")]}
+    told = [
+        event for report in reports for step in report.steps for finding in step.findings for event in finding.evidence
+    ]
+    assert [(event.id, event.meaning) for event in told] == [("lined", b""), ("stray", b""), ("lined", b"")]
 
 
 def test_a_late_event_is_given_out_but_not_counted(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from models.own_files import OwnFiles
 from models.themes import Themes
 from qianshao.config import Config, Models, Service
 from qianshao.event import Observation, RawEvent
+from qianshao.meaning import WIDTH
 from qianshao.outcome import Outcome
 
 CONFIG = Config(service=Service(reorder_seconds=0))
@@ -148,6 +149,15 @@ def test_words_of_ones_own_are_read_again_and_broken_ones_leave_the_good_ones_se
     reading.reload()
     assert "云盾锁灵犀版" not in tokens("云盾锁灵犀版打不开")
     assert "月光门铃摩登版" in tokens("月光门铃摩登版没声音")
+
+
+def test_what_may_tell_of_trouble_is_read_with_its_meaning() -> None:
+    texts = ("门锁升级以后连不上网了", "太好用了谢谢你们")
+    events = [RawEvent(id="e", kind="chat", ts=START, role="customer", text=text) for text in texts]
+    fault, praise = Reading(b"k" * 16, OwnFiles(Models())).label(events)
+    assert (fault.trouble or 0.0) > 0.6
+    assert len(fault.meaning) == WIDTH
+    assert (praise.trouble, praise.meaning) == (0.0, b"")
 
 
 def test_a_correction_that_comes_in_reaches_what_is_said_after_its_tick() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from models import meaning
 from models.meaning import READ_CHARS, Encoder, load_trouble
 from models.trouble_training import trouble_fingerprint, write_trouble
 from qianshao.errors import ModelError
+from qianshao.event import Observation
 from qianshao.meaning import UNIT, Meaning
 
 PARAPHRASES = (
@@ -156,3 +158,44 @@ def test_the_layer_is_fitted_again_alike(tmp_path: Path) -> None:
     write_trouble(path)
     with np.load(path, allow_pickle=False) as again, np.load("models/trouble.npz", allow_pickle=False) as shipped:
         assert np.allclose(again["weights"], shipped["weights"], atol=0.05)
+
+
+def _event(
+    text: str, *, sentiment: float = 0.0, topic: str = "", kind: str = "chat", role: str | None = "customer"
+) -> Observation:
+    return Observation(id="a", kind=kind, ts=0, role=role, text=text, sentiment=sentiment, topic=topic)
+
+
+@pytest.mark.parametrize(
+    ("event", "read"),
+    [
+        (_event("门锁坏了打不开"), True),
+        (_event("门锁坏了打不开", kind="ticket", role=None), True),
+        (_event("门锁坏了打不开", sentiment=0.6), False),
+        (_event("门锁坏了怎么用", topic="使用咨询"), False),
+        (_event("门锁坏了怎么用", topic="使用咨询", sentiment=-0.8), True),
+    ],
+)
+def test_only_what_may_tell_of_trouble_is_read_and_what_may_not_tells_of_none(
+    encoder: Encoder, event: Observation, read: bool
+) -> None:
+    event = msgspec.structs.replace(event)
+    encoder.interpret([event])
+    (known,) = encoder.meanings([event.text])
+    assert known is not None
+    assert (event.trouble, event.meaning) == ((known.trouble, known.vector.tobytes()) if read else (0.0, b""))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        _event(""),
+        _event("在吗"),
+        _event("门锁坏了打不开", role="agent"),
+        _event("motor stalled at 12 V", kind="device", role=None),
+    ],
+)
+def test_of_who_is_no_customer_or_says_nothing_no_trouble_is_known(encoder: Encoder, event: Observation) -> None:
+    event = msgspec.structs.replace(event)
+    encoder.interpret([event])
+    assert (event.trouble, event.meaning) == (None, b"")
