@@ -36,9 +36,10 @@ are: slabs then never travel between processes. Elsewhere only speed would diffe
 LINE_KEYS = "line-593-"
 """Keys of the shards begin with it. The same hash puts the first four on workers other than 0, which has the root."""
 
-READ_KEYS = "read-413-"
-"""Keys under which batches are understood begin with it. With even shares, worker 0 would hold up the others, because
-root, desk and sinks are there too; of these `READ_WAYS` keys it gets two among 2 or 3 workers and none among 4."""
+READ_KEYS = "read-1041-"
+"""Keys under which batches are understood begin with it. The same hash gives worker 0, where root, desk and sinks are,
+as many of these `READ_WAYS` keys as the others, give or take one: reading is most of the work, and line shards, which
+are elsewhere, weigh what those do."""
 
 READ_WAYS = 8
 
