@@ -170,7 +170,7 @@ def test_an_empty_store_answers_everything_with_nothing(store: Store, make: Any)
 def test_every_field_of_an_event_is_stored(store: Store, make: Any) -> None:
     event = make.observation(1)
     store.write(Outcome(sequence=0, watermark=1, counted=[event]))
-    inner = ("tokens", "identifiers", "ts")  # words and links are for the flow alone
+    inner = ("tokens", "identifiers", "meaning", "trouble", "ts")  # words, links and meanings are for the flow alone
     names = [name for name in event.__struct_fields__ if name not in inner]
     row = dict(zip(names, store.select(f"SELECT {', '.join(names)} FROM events FINAL")[0], strict=True))
     for name in names:
