@@ -30,14 +30,7 @@ from detectors.term_sketch import FORGET_DAYS, YOUNG_HOURS, Nursery, TermSketch
 from detectors.trouble import calm
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.config import Detection
-from qianshao.event import (
-    BENIGN_TOPICS,
-    CLEARLY_NEGATIVE,
-    DIMENSIONS,
-    MAX_OWN_DIMS,
-    WIDE_DIMENSIONS,
-    Observation,
-)
+from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
 from qianshao.finding import Finding
 from qianshao.series import Series
 

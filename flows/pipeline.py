@@ -233,11 +233,10 @@ def share_out(slab: Slab, shards: int) -> list[ShardWork]:
                 shard = known.get(line)
                 if shard is None:
                     shard = known[line] = shard_of(line, shards)
+                heard = observation
                 if observation.meaning:
                     heard, observation.meaning = copy(observation), b""
-                    parts[shard].append(heard)
-                else:
-                    parts[shard].append(observation)
+                parts[shard].append(heard)
         for work, part in zip(works, parts, strict=True):
             work.steps.append(Step(watermark=step.watermark, counted=part))
     return works

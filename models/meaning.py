@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from models.online import speaks
 from models.topic import is_small_talk
 from qianshao.errors import ModelError
 from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation
-from qianshao.meaning import UNIT, Meaning
+from qianshao.meaning import UNIT
 
 FORMAT = 1
 READ_CHARS = 40
@@ -29,6 +29,16 @@ MAX_KNOWN = 30_000
 PLEASED = 0.1
 """Whoever writes in a better mood tells of no trouble."""
 _FILLER = ("你好", "请问什么时候发货", "门锁连不上网", "谢谢", "退款还没有到账", "好的", "怎么开发票", "水果坏了")
+
+
+class Meaning(NamedTuple):
+    """A text as a direction, and how likely it tells of something that failed."""
+
+    vector: NDArray[np.int8]
+    """Shape (WIDTH,), whole numbers: products of two are exact in any order of summing, so that a decision never
+    depends on how texts were batched."""
+    trouble: float
+    """0–1."""
 
 
 class Trouble:

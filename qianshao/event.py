@@ -104,7 +104,8 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
     """Rare danger that the text asserts, `family/kind` (人身安全/触电, 资金安全/诈骗 …), '' if none. A taxonomy of
     one's own may name families without kinds."""
     trouble: float | None = None
-    """How likely the text tells of something that failed, by its meaning, 0–1; None where it says nothing by itself."""
+    """How likely the text tells of something that failed, by its meaning, 0–1: 0 where its mood or topic tells of no
+    trouble and it was not read, None where it says nothing by itself."""
     meaning: bytes = b""
     """What the text means: a vector of `WIDTH` whole numbers of one byte, b'' where it has not been asked or has been
     compared."""

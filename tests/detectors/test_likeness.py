@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from detectors import likeness
 from detectors.bank import Bank
 from detectors.likeness import Likeness
-from models.meaning import Encoder
+from models.meaning import Encoder, Meaning
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection
 from qianshao.event import Observation
 from qianshao.finding import Finding
-from qianshao.meaning import UNIT, WIDTH, Meaning
+from qianshao.meaning import UNIT, WIDTH
 
 START = 1_765_382_400_000  # a midnight in Shanghai
 NOW = START + 3 * DAY_MS + 10 * HOUR_MS

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import meaning
-from models.meaning import READ_CHARS, Encoder, load_trouble
+from models.meaning import READ_CHARS, Encoder, Meaning, load_trouble
 from models.trouble_training import trouble_fingerprint, write_trouble
 from qianshao.errors import ModelError
 from qianshao.event import Observation
-from qianshao.meaning import UNIT, Meaning
+from qianshao.meaning import UNIT
 
 PARAPHRASES = (
     ("门锁连不上网了", "家里的锁一直显示离线", "什么时候开发票"),
