@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Literal
 
 import msgspec
@@ -12,16 +11,16 @@ import msgspec
 from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, to_rfc3339
 from qianshao.config import Config
-from qianshao.desk.case import MAX_EVIDENCE, Case, Witnessed
-from qianshao.desk.correlate import ASKED_ANYHOW, Bond, belongs, explains, one_cause, said_by, still_explains, twins
+from qianshao.desk.case import MAX_EVIDENCE, Case
+from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
+from qianshao.desk.reasons import growth_of, opening_reason, regret_of, rise_of
 from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
 from qianshao.desk.wording import about_of, telling, title_of
 from qianshao.errors import StoreError
-from qianshao.event import WIDE_DIMENSIONS
 from qianshao.finding import Finding
 from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar, SuspectRollout
 from qianshao.push import Push
@@ -33,30 +32,12 @@ RESOLVE_MS = 6 * HOUR_MS
 WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 REOPEN_MS = 24 * HOUR_MS
-GROWTH = 1.5
 REOPENS = 3
 """People who must be new since an incident was resolved, before it is opened again; in danger one is enough."""
 MAX_CASES = 2_000
 """Cases kept; beyond it the longest quiet one that nobody was told of is forgotten."""
-TWO_WITNESSES = 9.3
-"""Scores of two independent witnesses add up, as their probabilities multiply; contacts and tickets come of the same
-people, so that they must be somewhat stranger than two that have nothing in common."""
-BOTH = 0.2
-"""Two words are two witnesses where a smaller share of those who say one says the other too."""
-REGRET = 3
-"""A case that a person dismissed opens again when so many times as many people are hurt."""
 MAX_ACTIONS = 10_000
 """Ids of actions remembered, so that one that arrives twice counts once."""
-
-_RISES: tuple[Reason, ...] = (
-    "danger_reported",
-    "channel_silent",
-    "more_customers",
-    "growing_faster",
-    "mostly_negative",
-    "spreading",
-)
-"""How a rise is named by the ground that brought it, in the order of `severity.Grounds`."""
 
 _FADED: dict[str, Reason] = {
     "": "weak_evidence_faded",
@@ -375,12 +356,12 @@ class Desk:
         # What people were told of does not become less severe, or it would be escalated again and again.
         if case.status not in _TOLD or PRIORITY[weighed] < PRIORITY[case.severity]:
             case.severity = weighed
-        reason = _opening_reason(case)
+        reason = opening_reason(case)
         if case.status == "watching":
             if not self._opens(case, reason, tick, changes, pushes):
                 return
         elif case.status == "dismissed":
-            regret = _regret(case)
+            regret = regret_of(case)
             if regret is None or reason is None:
                 return
             self._reopen(case, regret, tick, changes)
@@ -392,8 +373,8 @@ class Desk:
             if PRIORITY[case.severity] < PRIORITY[case.told_severity]:
                 self._record(case, "escalated", "severity_rose_while_silenced", tick, changes)
         elif PRIORITY[case.severity] < PRIORITY[case.told_severity]:
-            self._record(case, "escalated", _rise(case), tick, changes)
-        elif (growth := _growth(case)) is not None:
+            self._record(case, "escalated", rise_of(case), tick, changes)
+        elif (growth := growth_of(case)) is not None:
             self._record(case, "updated", growth, tick, changes)
         pushes.extend(self._gate.propose(case, tick))
 
@@ -402,7 +383,7 @@ class Desk:
     ) -> bool:
         """Open a watched case if there is a reason to and nothing else explains it; say why not when that is new."""
         if reason is None:
-            if tick < case.planned_until and _opening_reason(case, held=True) is not None:
+            if tick < case.planned_until and opening_reason(case, held=True) is not None:
                 if case.waits != "maintenance_window":
                     case.waits = "maintenance_window"
                     self._record(case, "watched", "maintenance_window", tick, changes)
@@ -459,7 +440,7 @@ class Desk:
     def _fall_due(self, case: Case, at: int, changes: list[IncidentChange], pushes: list[Push]) -> None:
         if at == case.silenced_until:
             case.silenced_until = 0
-            if case.status in _TOLD and _growth(case) is not None:
+            if case.status in _TOLD and growth_of(case) is not None:
                 self._record(case, "updated", "silence_ended", at, changes)
         elif case.status == "watching":
             self._dismiss(case, _FADED[case.waits], at, changes, pushes)
@@ -607,70 +588,3 @@ def _due(case: Case) -> int:
     else:
         quiet = max(case.last_evidence + RESOLVE_MS + REOPEN_MS, case.absorbs_until)
     return min(quiet, case.silenced_until) if case.silenced_until else quiet
-
-
-def _growth(case: Case) -> Reason | None:
-    """Name what has grown since the last record enough to be told; None = nothing."""
-    if len(case.customers) >= GROWTH * case.told_customers + 1:
-        return "more_customers"
-    if case.witnesses() > case.told_witnesses:
-        return "another_witness"
-    return "place_narrowed" if case.dims != case.told_dims else None
-
-
-def _rise(case: Case) -> Reason:
-    """Name why the severity rose since the last record: the first ground that weighs more than it did."""
-    told = case.told_grounds or (0,) * len(_RISES)
-    risen = (reason for reason, now, then in zip(_RISES, grounds_of(case), told, strict=True) if now > then)
-    return next(risen, "more_customers")
-
-
-def _regret(case: Case) -> Reason | None:
-    """Name why a person's dismissal no longer holds; None = it does."""
-    if dangerous(case) and not case.told_danger:
-        return "danger_after_dismissal"
-    return "tripled_after_dismissal" if case.people() >= REGRET * max(case.told_people, 1) else None
-
-
-def _opening_reason(case: Case, *, held: bool = False) -> Reason | None:
-    """Name why a case opens now, or would if nothing were held; None = it does not. Nothing holds a danger."""
-    held = held or dangerous(case)
-    strong = [each for each in case.witnessed.values() if (each.opens if held else each.free_opens)]
-    if any(each.kind in ("silence", "drop") for each in strong):
-        return "channel_silent"
-    if strong and case.dangers and any(key.startswith("danger:") for key in case.witnessed):
-        return "danger_reported"
-    if any(each.kind == "new" for each in strong):
-        return "never_seen_code"
-    if strong:
-        return "overwhelming_rise"
-    if not case.dims.keys() - WIDE_DIMENSIONS:
-        return None  # two weak witnesses of a whole line or region have met by chance
-    best: dict[str, float] = {}
-    for each in case.witnessed.values():
-        score = each.score if held else each.free_score
-        if score > 0:  # one that is held altogether is no witness
-            best[each.witness] = max(best.get(each.witness, 0.0), score)
-    if len(best) >= 2 and sum(sorted(best.values())[-2:]) >= TWO_WITNESSES:
-        return "two_witnesses"
-    return "two_witnesses" if _two_words(case, held=held) else None
-
-
-def _two_words(case: Case, *, held: bool) -> bool:
-    """Strangers say two words, of which at least one names a fault."""
-    words = []
-    for key, each in case.witnessed.items():
-        measure, _, value = key.partition(":")
-        score = each.score if held else each.free_score
-        # One that is held altogether is no witness.
-        if measure in ("term", "topic") and value not in ASKED_ANYHOW and each.kind != "new" and score > 0:
-            words.append((score, measure, each))
-    return any(
-        "term" in (measure, other_measure) and score + other_score >= TWO_WITNESSES and _strangers(each, other)
-        for (score, measure, each), (other_score, other_measure, other) in combinations(words, 2)
-    )
-
-
-def _strangers(one: Witnessed, other: Witnessed) -> bool:
-    """Hardly anybody says both, so that each is strange by itself."""
-    return len(set(one.who) & set(other.who)) <= BOTH * min(len(one.who), len(other.who))
