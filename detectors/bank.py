@@ -21,7 +21,7 @@ from detectors.counts import DENOMINATORS, FINE_MS, WINDOWS, CountTable, Floats,
 from detectors.device_metrics import DeviceMetrics
 from detectors.echoes import Echoes
 from detectors.emerging import Emerging
-from detectors.keywords import keywords, shown_quotes
+from detectors.keywords import shown_quotes, telling_words
 from detectors.levels import Levels
 from detectors.likeness import Likeness
 from detectors.margins import HARM, harm_of_a_thing, margin, margin_of_number, margin_of_place, wording
@@ -61,7 +61,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 9
+VERSION = 10
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -92,7 +92,7 @@ FEW = {"danger": 3, "code": 4, "template": 5, "metric": 5}
 WEAK_THEME = -1.0
 """A theme is made of the same words as other witnesses: weaker than this below the threshold, it only blurs them."""
 PAIR = 2
-PAIR_EXPECTED = 0.02
+PAIR_EXPECTED = 0.005
 """So many customers are enough for harm to body on one product and model where fewer than this were to be expected."""
 MOST_OF_A_DAY_MS = 20 * HOUR_MS
 """How much of the first day must have been seen before its peaks are taken for those of a day."""
@@ -250,6 +250,8 @@ class Bank:
             self._tally(observation, who, "contacts", [], tick, touched)
             return
         measures = voice_measures(observation)
+        if observation.danger and self.echoes.told_before(observation):
+            measures = [each for each in measures if each[0] != "danger"]
         if self.repeats.see(observation):
             measures.append(("returned", observation.topic))
         if troubled(observation):
@@ -527,8 +529,7 @@ class Bank:
             return None
         if measure == "metric" and not self.metrics.settled(carried, tick):
             return None  # what a model's devices ordinarily report is not known long enough
-        texts = [(event.text, event.tokens) for event in carried if event.tokens]
-        words = keywords([tokens for _, tokens in texts], self.vocabulary, max(self.documents, 1), 8) if texts else []
+        words = telling_words(carried, self.vocabulary, self.documents)
         if measure == "metric":
             words = self.metrics.words(name, carried)
         over = top.over - margin_of_place(measure, dims, top.observed)

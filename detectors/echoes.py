@@ -18,11 +18,13 @@ ORIGINALS = 2
 """Customers who may say the same before the others are taken to repeat it."""
 HOLD_MS = DAY_MS
 MAX_REMEMBERED = 50_000
-"""Texts that are remembered, and pieces of chain letters; beyond it what was not said for the longest time is
-forgotten."""
+"""Texts that are remembered, pieces of chain letters, and tellings of dangers; beyond it what was not said for the
+longest time is forgotten."""
 PIECE_CHARS = 6
 """So many letters of a chain letter are heard in one of its pieces when it is read aloud."""
 MOSTLY = 0.5
+TOLD_CHARS = 10
+"""Who is harmed today does not tell it in so many letters exactly as another did on an earlier day."""
 _CHAIN = (
     re.compile(r"转发|速转|扩散|转给|传给.{0,4}(?:人|友)"),
     re.compile(r"[发转]到?.{0,5}群|家族群|朋友圈"),
@@ -57,6 +59,8 @@ class Echoes:
         """Fingerprint → when it was said last, then the first customers who said it."""
         self._chained: dict[int, int] = {}
         """Piece of a chain letter → when it was said last."""
+        self._told: dict[int, list[int]] = {}
+        """Text that told of a danger → when it was told first, and by whom."""
 
     def pasted(self, observation: Observation) -> bool:
         """Take one text of a customer, in order of time; whether at least `ORIGINALS` others said the same that day.
@@ -103,15 +107,31 @@ class Echoes:
             del self._chained[next(iter(self._chained))]
         return True
 
+    def told_before(self, observation: Observation) -> bool:
+        """Take one text that tells of a danger, in order of time; whether another told it word for word days ago.
+
+        So is what was copied from a review or a forwarded story. Agents write tickets from templates: theirs count.
+        """
+        letters = "".join(filter(str.isalnum, observation.text[:READ_CHARS]))
+        if observation.kind == "ticket" or len(letters) < TOLD_CHARS:
+            return False
+        key = zlib.crc32(letters.encode("utf-8", "surrogatepass"))
+        first = self._told.pop(key, None) or [observation.ts, observation.customer]
+        self._told[key] = first
+        if len(self._told) > MAX_REMEMBERED:
+            del self._told[next(iter(self._told))]
+        return observation.ts - first[0] > HOLD_MS and observation.customer != first[1]
+
     def snapshot(self) -> Any:
         """Return the state as builtin types."""
-        return [list(self._said.items()), list(self._chained.items())]
+        return [list(self._said.items()), list(self._chained.items()), list(self._told.items())]
 
     def restore(self, state: Any) -> None:
         """Take over a state written by `snapshot`."""
-        said, chained = state
+        said, chained, told = state
         self._said = {key: list(known) for key, known in said}
         self._chained = dict(chained)
+        self._told = {key: list(first) for key, first in told}
 
 
 def _pieces(letters: str) -> list[int]:

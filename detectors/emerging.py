@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from detectors.keywords import keywords, shown_quotes
+from detectors.keywords import MOST_WORDS, shown_quotes, telling_words
 from detectors.localise import Shares, localise
 from detectors.measures import benign, promoted
 from detectors.term_keys import (
@@ -466,9 +466,8 @@ class Emerging:
             return None
         if not term.shown:
             term.shown = _longest(voices, term.words) if term.place is None else term.words
-        texts = [(event.text, event.tokens) for event in carried if event.tokens]
-        words = keywords([tokens for _, tokens in texts], vocabulary, max(documents, 1), 8) if texts else []
-        words = list(dict.fromkeys([term.shown, *words]))[:8]
+        words = telling_words(carried, vocabulary, documents)
+        words = list(dict.fromkeys([term.shown, *words]))[:MOST_WORDS]
         return Finding(
             series=Series("code" if logged else "term", term.shown, (term.place,) if term.place else ()),
             kind="new",

@@ -26,6 +26,9 @@ DIVERSITY = 0.35
 NEAR_IDENTICAL = 0.8
 """Two texts whose character bigrams overlap (Jaccard) by this much are the same quote."""
 
+MOST_WORDS = 8
+"""Words that a finding shows."""
+
 MAXIMUM_CANDIDATES = 200
 """Quotes are chosen among this many best-scored texts, which bounds the pairwise comparisons."""
 
@@ -162,3 +165,9 @@ def shown_quotes(events: Sequence[Observation], words: Sequence[str]) -> tuple[s
     texts = [(event.text, event.tokens) for event in events if event.tokens]
     shown = {event.text.strip(): event.shown for event in events if event.shown}
     return tuple(shown.get(quote, quote) for quote in quotes(texts, words)) if texts else ()
+
+
+def telling_words(events: Sequence[Observation], vocabulary: Mapping[str, int], documents: int) -> list[str]:
+    """Return at most `MOST_WORDS` words that events have more than the `documents` whose words `vocabulary` counts."""
+    texts = [event.tokens for event in events if event.tokens]
+    return keywords(texts, vocabulary, max(documents, 1), MOST_WORDS) if texts else []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.emerging import USUAL_BUDGET
-from detectors.keywords import keywords, shown_quotes
+from detectors.keywords import shown_quotes, telling_words
 from detectors.localise import Shares, localise
 from detectors.measures import benign, promoted
 from detectors.tail import upper_score
@@ -36,10 +36,8 @@ LEAST = 4
 """Customers who must be alike."""
 TROUBLE = 0.5
 """What they say must tell of trouble with so much probability, in the mean, and the newest of them by itself;"""
-TROUBLED = 0.7
-"""and with so much for them to open alone,"""
-STRANGE, STILL_TROUBLED = 7.0, 0.6
-"""or, where they are so strange, with so much: what customers ask and joke about on one day comes in handfuls, too."""
+TROUBLED = 0.6
+"""and with so much for them to open alone: what customers ask and joke about on one day comes in handfuls, too."""
 VARIES = 0.2
 """Relative variance of what is said of a thing from day to day, beyond chance."""
 LIFT = 2.0
@@ -263,14 +261,13 @@ class Likeness:
         names = ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own]
         cause = localise(evidence, group.expected, names, self._shares, by_device=False)
         carried = cause.carried[-MAX_EVIDENCE:]
-        texts = [(event.text, event.tokens) for event in carried if event.tokens]
-        words = keywords([tokens for _, tokens in texts], vocabulary, max(documents, 1), 8) if texts else []
+        words = telling_words(carried, vocabulary, documents)
         label = known.label if known is not None else (words or [evidence[0].text])[0][:_LABEL_CHARS]
         line.told.append(_Told(label=label, tick=tick, number=len(people), loud=loud, people=people))
         if not carried or benign(carried, planned):
             return None
         joined = bool(set(cause.dims) - WIDE_DIMENSIONS)
-        troubled = line.trouble[group.rows].mean() >= (STILL_TROUBLED if group.score >= STRANGE else TROUBLED)
+        troubled = line.trouble[group.rows].mean() >= TROUBLED
         return Finding(
             series=Series("likeness", label, ()),
             kind="rise",

@@ -18,7 +18,7 @@ from qianshao.errors import ModelError
 from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation
 from qianshao.meaning import UNIT
 
-FORMAT = 1
+FORMAT = 2
 READ_CHARS = 40
 """Of a text so much is read: people say at once what is wrong."""
 SHORTEST = 4
@@ -42,19 +42,42 @@ class Meaning(NamedTuple):
 
 
 class Trouble:
-    """A logistic layer over vectors of meaning: does the text tell of something that failed?
+    """A small network over vectors of meaning: does the text tell of something that failed?
 
-    Fitted on texts that the project wrote. It fails on what means trouble in one trade only.
+    One hidden layer of rectified units, the mean of several fits. A plain logistic layer cannot tell who talks about a
+    thing, news of it, a joke, a launch, from whom it befell: both are near to the same words. Fitted on texts that the
+    project wrote; its probabilities are calibrated on lines that it was not fitted on. About 40 µs a text. It fails on
+    what means trouble in one trade only.
+
+    Parameters
+    ----------
+    inward
+        Eight-bit weights, shape (WIDTH, units).
+    scale, shift
+        Of each unit: what a whole number of the products is worth, and what is added; shape (units,).
+    outward
+        What each unit says for trouble, shape (units,).
+    bias
+        What is said before any unit speaks.
     """
 
-    def __init__(self, weights: NDArray[np.float32], bias: float) -> None:
-        self._weights = weights.astype(np.float64)
-        self._bias = bias
+    def __init__(
+        self,
+        inward: NDArray[np.int8],
+        scale: NDArray[np.float64],
+        shift: NDArray[np.float64],
+        outward: NDArray[np.float64],
+        bias: float,
+    ) -> None:
+        self._inward = inward.astype(np.float32)
+        self._scale, self._shift, self._outward, self._bias = scale, shift, outward, bias
 
     def of(self, vectors: NDArray[np.int8]) -> NDArray[np.float64]:
         """Return the probability of trouble for each row of vectors, shape (rows, WIDTH)."""
-        # Row by row: a sum must not depend on how many rows there are.
-        logits = (vectors * self._weights).sum(axis=1) / UNIT + self._bias
+        # Whole numbers below 2**24 are exact in any order of summing; the rest is summed row by row. So what a text
+        # tells does not depend on how many others are asked with it.
+        units = np.maximum((vectors.astype(np.float32) @ self._inward) * self._scale + self._shift, 0.0)
+        logits = (units * self._outward).sum(axis=1) + self._bias
         shares: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-logits))
         return shares
 
@@ -155,4 +178,5 @@ def _read(handle: IO[bytes], name: str) -> Trouble:
     with np.load(handle, allow_pickle=False) as archive:
         if int(archive["format"]) != FORMAT:
             raise ModelError(f"model {name}: has format {int(archive['format'])}, expected {FORMAT}; update Qianshao")
-        return Trouble(archive["weights"], float(archive["bias"]))
+        scale, shift, outward = (archive[name].astype(np.float64) for name in ("scale", "shift", "outward"))
+        return Trouble(archive["inward"], scale, shift, outward, float(archive["bias"]))

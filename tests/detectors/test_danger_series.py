@@ -7,9 +7,11 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import pytest
 
 from detectors.bank import Bank
+from detectors.rare import expectation_without
 from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection
 from qianshao.event import Observation
@@ -130,6 +132,24 @@ def test_agents_words_in_tickets_count_as_the_customers() -> None:
     assert spoken(harmed(("人身安全/食物中毒",) * 3, every_ms=HOUR_MS, kind="ticket"))
 
 
+def test_a_story_that_is_copied_from_day_to_day_harms_nobody_anew() -> None:
+    story = "孩子吃完你们家的蛋糕吐了一整夜"
+    first = msgspec.structs.replace(told(0, NOW - 30 * HOUR_MS, danger="人身安全/食物中毒"), text=story)
+    victims = harmed(("人身安全/食物中毒",) * 3, every_ms=HOUR_MS)
+    copies = [msgspec.structs.replace(event, text=story) for event in victims]
+    own_words = [msgspec.structs.replace(event, text=story + str(at)) for at, event in enumerate(victims)]
+
+    def opened(events: list[Observation]) -> bool:
+        bank = empty()
+        before = sorted([*ordinary(72), first], key=lambda each: each.ts)
+        bank.advance(before, NOW)
+        found, _ = bank.advance(events, NOW + 30 * HOUR_MS)
+        return any(each.series.measure == "danger" and each.opens for each in found)
+
+    assert not opened(copies)
+    assert opened(own_words)
+
+
 def test_suspicious_calls_need_more_than_harm_done() -> None:
     def needed(danger: str) -> int:
         return next((n for n in range(2, 12) if spoken(harmed((danger,) * n, every_ms=HOUR_MS))), 12)
@@ -159,3 +179,23 @@ def test_harm_counted_over_a_line_opens_where_those_who_name_a_thing_name_one(
     found += bank.advance(events, NOW + 30 * HOUR_MS)[0]
     told = [each for each in found if each.series.measure == "danger"]
     assert any(each.opens and each.dims.get("product") == "热水器" for each in told) == opens
+
+
+def test_of_a_danger_that_was_never_seen_all_places_together_expect_no_more_than_the_whole() -> None:
+    bank = empty()
+    bank.restore(quiet())
+    events = [
+        told(number, NOW + number * MINUTE_MS, danger="人身安全/触电", model=model)
+        for number, model in enumerate(MODELS)
+    ]
+    bank.advance(events, NOW + HOUR_MS)
+    table = bank.table
+    rows = np.array(table.rows_of_measured[table.measured_id(("danger", "人身安全/触电"))], dtype=np.int64)
+    rows = rows[table.denominator[rows] >= 0]
+    share, _ = expectation_without(table, bank.baseline, rows)
+    expected = (share * table.windows(table.denominator[rows]))[:, -1]
+    cells = [dict(table.cells[cell]) for cell in table.row_cell[rows].tolist()]
+    whole = next(mean for cell, mean in zip(cells, expected, strict=True) if cell == {"line": "家居"})
+    models = [mean for cell, mean in zip(cells, expected, strict=True) if cell.keys() == {"line", "product", "model"}]
+    assert len(models) == len(MODELS)
+    assert sum(models) <= 1.2 * whole

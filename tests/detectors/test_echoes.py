@@ -64,6 +64,24 @@ def test_a_restored_memory_says_what_the_uninterrupted_one_says(turns: list[tupl
         assert whole.pasted(said(text, customer)) == second.pasted(said(text, customer))
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("喝完牛奶全家拉了一夜肚子", "擦完脸上起了一大片红疙瘩")), st.integers(1, 5)),
+        max_size=20,
+    )
+)
+def test_a_restored_memory_knows_what_was_told(turns: list[tuple[str, int]]) -> None:
+    whole, first, second = Echoes(), Echoes(), Echoes()
+    days = [said(text, customer, NOON + day * DAY_MS) for day, (text, customer) in enumerate(turns)]
+    for each in days[: len(days) // 2]:
+        assert whole.told_before(each) == first.told_before(each)
+    second.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(first.snapshot())))
+    assert [whole.told_before(each) for each in days[len(days) // 2 :]] == [
+        second.told_before(each) for each in days[len(days) // 2 :]
+    ]
+
+
 def test_a_flood_of_long_texts_stays_within_the_bound() -> None:
     echoes = Echoes()
     for number in range(module.MAX_REMEMBERED + 500):
@@ -107,3 +125,24 @@ def test_a_piece_of_a_known_chain_letter_is_no_danger_where_it_sounds_like_one()
     heard = said("存款过万下月要交保管费速转", 2, kind="call")
     assert echoes.pasted(msgspec.structs.replace(heard, danger="资金安全/诈骗"))
     assert not echoes.pasted(msgspec.structs.replace(said("我存款过万都被人转走了", 3), danger="资金安全/盗刷"))
+
+
+def test_a_danger_that_another_told_word_for_word_days_ago_is_no_news() -> None:
+    echoes = Echoes()
+    story = "孩子吃完你们家的蛋糕吐了一整夜"
+    assert not echoes.told_before(said(story, 1))
+    assert not echoes.told_before(said(story, 2, NOON + DAY_MS))
+    assert echoes.told_before(said(f"{story}！！", 3, NOON + DAY_MS + MINUTE_MS))
+
+
+def test_who_tells_of_the_same_harm_again_is_no_echo_of_himself() -> None:
+    echoes = Echoes()
+    story = "孩子吃完你们家的蛋糕吐了一整夜"
+    assert not any(echoes.told_before(said(story, 1, NOON + day * DAY_MS)) for day in range(4))
+
+
+def test_short_cries_and_tickets_from_templates_are_news_each_time() -> None:
+    echoes = Echoes()
+    for day in range(4):
+        assert not echoes.told_before(said("充电器冒烟了", day + 1, NOON + day * DAY_MS))
+        assert not echoes.told_before(said("客户来电反映充电器冒烟请尽快处理", day + 1, NOON + day * DAY_MS, "ticket"))
