@@ -36,7 +36,7 @@ LEAST = 4
 """Customers who must be alike."""
 TROUBLE = 0.5
 """What they say must tell of trouble with so much probability, in the mean, and the newest of them by itself;"""
-TROUBLED = 0.6
+TROUBLED = 0.75
 """and with so much for them to open alone: what customers ask and joke about on one day comes in handfuls, too."""
 VARIES = 0.2
 """Relative variance of what is said of a thing from day to day, beyond chance."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import optimize, sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 
 from models.classifier import BATCH, Classifier, Reader, Shape, Weights, compact, shares
@@ -288,3 +289,33 @@ def logistic(
         model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", tol=1e-4)
         model.fit(matrix, list(labels))
     return tuple(map(str, model.classes_)), model.coef_.T.astype(np.float64), model.intercept_.astype(np.float64)
+
+
+class HiddenLayer(NamedTuple):
+    """A network of one hidden layer of rectified units that tells one thing from its contrary."""
+
+    inward: NDArray[np.float64]
+    """Shape (features, units)."""
+    shift: NDArray[np.float64]
+    outward: NDArray[np.float64]
+    """Of each unit, shape (units,)."""
+    bias: float
+
+    def logits(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return one logit a row of features."""
+        result: NDArray[np.float64] = np.maximum(matrix @ self.inward + self.shift, 0.0) @ self.outward + self.bias
+        return result
+
+
+def hidden_layer(
+    matrix: NDArray[np.float32], truth: NDArray[np.bool_], *, units: int, decay: float, epochs: int, seed: int
+) -> HiddenLayer:
+    """Fit a network of one hidden layer by Adam, stopped after so many epochs: it is to stay short of its corpus."""
+    network = MLPClassifier((units,), alpha=decay, max_iter=epochs, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(matrix, truth)
+    (inward, outward), (shift, bias) = network.coefs_, network.intercepts_
+    return HiddenLayer(
+        inward.astype(np.float64), shift.astype(np.float64), outward[:, 0].astype(np.float64), float(bias[0])
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,15 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
+from scipy import optimize
 
 from models.linear import quantise
 from models.masking import mask
 from models.meaning import FORMAT, READ_CHARS, TOGETHER, Encoder, Trouble
 from models.normalise import normalise
 from models.seed_corpus import framed, tellings, written
+from models.training import HiddenLayer, hidden_layer
 from qianshao.meaning import UNIT, WIDTH
 
 UNITS = 128
@@ -31,6 +29,8 @@ SEEDS = (1, 2, 3)
 _EPOCHS = 30
 _DECAY = 0.01
 _FOLDS = 4
+_SURE = 14.0
+"""Logits beyond it are no surer in calibration: one odd line would weigh as much as a hundred."""
 _TELLINGS = 6
 """Most sentences that one line of the corpus is spread over."""
 
@@ -76,16 +76,16 @@ def write_trouble(path: Path) -> None:
     truth = np.array([row.trouble for row in rows])
     fits = [_fit(vectors, truth, seed) for seed in SEEDS]
     factor, shift = _calibration(vectors, truth, np.array([row.line for row in rows]))
-    inward, scale = quantise(np.concatenate([fit.coefs_[0] for fit in fits], axis=1))
+    inward, scale = quantise(np.concatenate([fit.inward for fit in fits], axis=1))
     np.savez_compressed(
         path,
         format=np.array(FORMAT),
         fingerprint=np.array(trouble_fingerprint()),
         inward=inward,
         scale=(scale / UNIT).astype(np.float32),
-        shift=np.concatenate([fit.intercepts_[0] for fit in fits]).astype(np.float32),
-        outward=(factor / len(fits) * np.concatenate([fit.coefs_[1][:, 0] for fit in fits])).astype(np.float32),
-        bias=np.array(factor * np.mean([fit.intercepts_[1][0] for fit in fits]) + shift, np.float32),
+        shift=np.concatenate([fit.shift for fit in fits]).astype(np.float32),
+        outward=(factor / len(fits) * np.concatenate([fit.outward for fit in fits])).astype(np.float32),
+        bias=np.array(factor * np.mean([fit.bias for fit in fits]) + shift, np.float32),
         allow_pickle=False,
     )
 
@@ -102,12 +102,8 @@ def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     return chosen
 
 
-def _fit(vectors: NDArray[np.float32], truth: NDArray[np.bool_], seed: int) -> MLPClassifier:
-    network = MLPClassifier((UNITS,), alpha=_DECAY, max_iter=_EPOCHS, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is stopped early on purpose
-        network.fit(vectors, truth)
-    return network
+def _fit(vectors: NDArray[np.float32], truth: NDArray[np.bool_], seed: int) -> HiddenLayer:
+    return hidden_layer(vectors, truth, units=UNITS, decay=_DECAY, epochs=_EPOCHS, seed=seed)
 
 
 def _calibration(
@@ -122,8 +118,7 @@ def _calibration(
     logits = np.empty(len(truth))
     for held in range(_FOLDS):
         unseen = fold == held
-        chances = _fit(vectors[~unseen], truth[~unseen], SEEDS[0]).predict_proba(vectors[unseen])[:, 1]
-        logits[unseen] = special.logit(np.clip(chances, 1e-6, 1 - 1e-6))
+        logits[unseen] = _fit(vectors[~unseen], truth[~unseen], SEEDS[0]).logits(vectors[unseen]).clip(-_SURE, _SURE)
     sign = np.where(truth, -1.0, 1.0)
 
     def surprise(choice: NDArray[np.float64]) -> float:

@@ -147,7 +147,7 @@ def test_a_damaged_layer_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_layer_of_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trouble.npz"
-    np.savez(path, format=np.array(99), weights=np.zeros(512), bias=np.array(0.0))
+    np.savez(path, format=np.array(99), bias=np.array(0.0))
     with pytest.raises(ModelError, match="format 99"):
         load_trouble(path)
 
@@ -156,8 +156,9 @@ def test_a_layer_of_another_format_is_refused(tmp_path: Path) -> None:
 def test_the_layer_is_fitted_again_alike(tmp_path: Path) -> None:
     path = tmp_path / "trouble.npz"
     write_trouble(path)
-    with np.load(path, allow_pickle=False) as again, np.load("models/trouble.npz", allow_pickle=False) as shipped:
-        assert np.allclose(again["weights"], shipped["weights"], atol=0.05)
+    # The same rows start the same fits, but the last digits of a processor's sums do not: what is said must be alike.
+    vectors = np.random.default_rng(5).integers(-40, 40, (200, 512)).astype(np.int8)
+    assert np.abs(load_trouble(path).of(vectors) - load_trouble().of(vectors)).mean() < 0.02
 
 
 def _event(
