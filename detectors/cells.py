@@ -57,8 +57,9 @@ def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[
     """List the cells that a signature counts in, each with the index of its parent in the list (−1 = none).
 
     A line shard counts the combinations below a business line; the root shard those that cross lines, but `everybody`
-    in all of them, since a cause found across lines is placed by who is ordinarily seen where. The parent is the
-    largest earlier cell that the cell refines, so a sparse cell can start from its parent's level.
+    in all of them, since a cause found across lines is placed by who is ordinarily seen where. `everybody` is counted
+    by region and the events' own dimensions together, too: a warehouse that serves a region is no second place. The
+    parent is the largest earlier cell that the cell refines, so a sparse cell can start from its parent's level.
 
     >>> cells_of((("line", "家居"), ("product", "门锁"), ("region", "华东")), root=False)[1]
     ((('line', '家居'), ('product', '门锁')), 0)
@@ -72,6 +73,9 @@ def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[
     if everybody or not root:
         groups.extend(_LINE_SHARD)
         groups.extend(group for name in own for group in (("line", name), ("line", "product", name)))
+    if everybody:
+        places = (("region",), ("line", "region"), ("line", "product", "region"))[0 if root else 1 :]
+        groups.extend((*place, name) for name in own for place in places)
     cells: list[tuple[Cell, int]] = []
     for group in sorted(dict.fromkeys(groups), key=len):
         if any(name not in values for name in group):

@@ -134,8 +134,7 @@ class CountTable:
             found = len(self._signature_cells)
             self._signature_id[signed] = found
             self._signature_cells.append(self._number(cells_of(signed, root=self.root)))
-            everybody = cells_of(signed, root=True, everybody=True) if self.root else None
-            self._everybody_cells.append(self._number(everybody) if everybody else self._signature_cells[-1])
+            self._everybody_cells.append(self._number(cells_of(signed, root=self.root, everybody=True)))
         return found
 
     def _number(self, cells: list[tuple[Cell, int]]) -> list[tuple[int, int]]:

@@ -48,11 +48,16 @@ _ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]
 _TRIAL = re.compile(
     r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
     r"|(?:冒烟|回归|压力|联调|自动化)测试|自动化脚本|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】|^\W*测试[:：]"
-    r"|^\W*(?:测试|回归|联调).{0,10}(?:流程|用例|场景|脚本|链路)",
+    r"|^\W*(?:测试|回归|联调).{0,10}(?:流程|用例|场景|脚本|链路)"
+    r"|\bUAT\b|(?:验收|测试|回归)用例|构建号",
     re.IGNORECASE,
 )
 """Staff trying out the service say so."""
-_UNRELEASED = re.compile(r"[0-9][-_. ]?(?:alpha|beta|rc|dev|snapshot|test|内测|测试)", re.IGNORECASE)
+_UNRELEASED = re.compile(
+    r"[0-9][-_. +]?(?:alpha|beta|rc|dev|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
+    r"|preview|内测|测试|联调)(?![a-z])",
+    re.IGNORECASE,
+)
 """A version that customers do not have yet."""
 
 

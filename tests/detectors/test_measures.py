@@ -35,6 +35,8 @@ def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str =
         "测试：重复扣款用例",
         "测试退款流程",
         "自动化脚本 支付失败 场景",
+        "UAT 储值卡充值 回归通过",
+        "验收用例124 ok",
     ],
 )
 def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
@@ -59,6 +61,8 @@ def test_customers_who_speak_of_tests_count(text: str) -> None:
 def test_a_version_that_customers_do_not_have_yet_counts_as_nothing() -> None:
     assert is_trial(event(kind="device", dims={"app_version": "9.0.0-beta"}))
     assert is_trial(event(kind="device", firmware="2.3.0 rc1"))
+    assert is_trial(event(kind="device", dims={"app_version": "6.0.0-int3"}))
+    assert not is_trial(event(kind="device", dims={"app_version": "3.1interim"}))
     assert not is_trial(event(kind="device", firmware="4.4.30-release", dims={"app_version": "8.5.0"}))
 
 
