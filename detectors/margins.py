@@ -76,8 +76,8 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     names = {name for name, _ in cell}
     if asked == HARM and not names & {"product", "model"}:
         asked = HARM_OF_A_LINE
-    if asked < 0.0 and not names & {"line", "product"}:
-        asked = 0.0  # harm comes from a thing: strangers all over the place are chance
+    if asked < 0.0 and (not names & {"line", "product"} or "channel" in names):
+        asked = 0.0  # harm comes from a thing: strangers all over the place are chance, and no channel harms anybody
     if measure == "term" and value in GRUMBLES:
         asked += GRUMBLE
     if measure in TOLD and "channel" in names and names <= {"channel", "region"}:

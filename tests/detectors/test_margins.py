@@ -118,3 +118,9 @@ def test_harm_is_told_on_weaker_evidence_where_a_product_is_named() -> None:
 def test_a_family_with_suspicious_calls_is_asked_less_than_those_calls_alone() -> None:
     cell = (("line", "金融"), ("product", "钱包"))
     assert 0.0 < margin("danger", "资金安全", cell) < margin("danger", "资金安全/可疑来电", cell)
+
+
+def test_harm_that_is_counted_in_one_channel_is_asked_as_much_as_anything() -> None:
+    thing = (("line", "到家"), ("product", "外卖"))
+    assert margin("danger", "人身安全/食物中毒", thing) < 0.0
+    assert margin("danger", "人身安全/食物中毒", (("channel", "hotline"), *thing)) == 0.0
