@@ -74,8 +74,11 @@ def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[
         groups.extend(_LINE_SHARD)
         groups.extend(group for name in own for group in (("line", name), ("line", "product", name)))
     if everybody:
-        places = (("region",), ("line", "region"), ("line", "product", "region"))[0 if root else 1 :]
-        groups.extend((*place, name) for name in own for place in places)
+        groups.extend(
+            group for name in own for group in (("line", "region", name), ("line", "product", "region", name))
+        )
+    if everybody and root:
+        groups.extend(("region", name) for name in own)
     cells: list[tuple[Cell, int]] = []
     for group in sorted(dict.fromkeys(groups), key=len):
         if any(name not in values for name in group):

@@ -69,7 +69,7 @@ class Echoes:
         """
         if observation.kind == "ticket":
             return False
-        letters = "".join(filter(str.isalnum, observation.text[:READ_CHARS]))
+        letters = _letters(observation)
         if self._passed_on(letters, observation):
             return True
         if len(letters) < LONG_CHARS:
@@ -112,7 +112,7 @@ class Echoes:
 
         So is what was copied from a review or a forwarded story. Agents write tickets from templates: theirs count.
         """
-        letters = "".join(filter(str.isalnum, observation.text[:READ_CHARS]))
+        letters = _letters(observation)
         if observation.kind == "ticket" or len(letters) < TOLD_CHARS:
             return False
         key = zlib.crc32(letters.encode("utf-8", "surrogatepass"))
@@ -132,6 +132,10 @@ class Echoes:
         self._said = {key: list(known) for key, known in said}
         self._chained = dict(chained)
         self._told = {key: list(first) for key, first in told}
+
+
+def _letters(observation: Observation) -> str:
+    return "".join(filter(str.isalnum, observation.text[:READ_CHARS]))
 
 
 def _pieces(letters: str) -> list[int]:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from models.danger import FORMAT, danger_features
 from models.danger_corpus import SEEDS, DangerRow, danger_rows
 from models.linear import quantise
 from models.masking import mask
 from models.normalise import normalise
-from models.training import logistic
+from models.training import calibration, logistic
 
 BITS, CHARS, SYLLABLES = 15, 3, 2
 _STRENGTH = 20.0
@@ -85,13 +84,7 @@ def _calibration(rows: Sequence[DangerRow]) -> tuple[float, float]:
         truth.append(dangerous[fold == held])
     margin, known = np.concatenate(logits), np.concatenate(truth)
     weight = np.where(known, _DANGEROUS / known.mean(), (1.0 - _DANGEROUS) / (1.0 - known.mean()))
-
-    def surprise(choice: NDArray[np.float64]) -> float:
-        odds = np.logaddexp.reduce(choice[0] * margin, axis=1) + choice[1]
-        return float((weight * np.where(known, np.logaddexp(0.0, -odds), np.logaddexp(0.0, odds))).sum())
-
-    best = optimize.minimize(surprise, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(best[0]), float(best[1])
+    return calibration(margin, known, weight)
 
 
 def main(arguments: Sequence[str]) -> None:

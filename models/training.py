@@ -319,3 +319,26 @@ def hidden_layer(
     return HiddenLayer(
         inward.astype(np.float64), shift.astype(np.float64), outward[:, 0].astype(np.float64), float(bias[0])
     )
+
+
+def calibration(
+    margins: NDArray[np.float64], truth: NDArray[np.bool_], weight: NDArray[np.float64] | float = 1.0
+) -> tuple[float, float]:
+    """Return the factor on the margins and the shift under which what was not fitted on is likeliest.
+
+    Parameters
+    ----------
+    margins
+        Of each row the logits of the kinds against none of them, shape (rows, kinds).
+    truth
+        Whether a row is of any kind.
+    weight
+        Of each row.
+    """
+
+    def surprise(choice: NDArray[np.float64]) -> float:
+        odds = np.logaddexp.reduce(choice[0] * margins, axis=1) + choice[1]
+        return float((weight * np.where(truth, np.logaddexp(0.0, -odds), np.logaddexp(0.0, odds))).sum())
+
+    best = optimize.minimize(surprise, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return float(best[0]), float(best[1])

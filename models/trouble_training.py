@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from models.linear import quantise
 from models.masking import mask
 from models.meaning import FORMAT, READ_CHARS, TOGETHER, Encoder, Trouble
 from models.normalise import normalise
 from models.seed_corpus import framed, tellings, written
-from models.training import HiddenLayer, hidden_layer
+from models.training import HiddenLayer, calibration, hidden_layer
 from qianshao.meaning import UNIT, WIDTH
 
 UNITS = 128
@@ -119,13 +118,7 @@ def _calibration(
     for held in range(_FOLDS):
         unseen = fold == held
         logits[unseen] = _fit(vectors[~unseen], truth[~unseen], SEEDS[0]).logits(vectors[unseen]).clip(-_SURE, _SURE)
-    sign = np.where(truth, -1.0, 1.0)
-
-    def surprise(choice: NDArray[np.float64]) -> float:
-        return float(np.logaddexp(0.0, sign * (choice[0] * logits + choice[1])).sum())
-
-    best = optimize.minimize(surprise, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(best[0]), float(best[1])
+    return calibration(logits[:, None], truth)
 
 
 def main(arguments: Sequence[str]) -> None:
