@@ -12,11 +12,12 @@ from rich.table import Table
 
 from models.features import feature_matrix
 from models.feeling import heard
+from models.label_space import Space
 from models.lexicon import shipped_lexicon
 from models.linear import load_seed
 from models.masking import mask_normalised
 from models.normalise import normalise
-from models.online import LearnerLimits, Space
+from models.online import LearnerLimits
 from models.seed_corpus import sentiment_rows, topic_rows
 from models.sentiment import SentimentModel
 from models.tokens import Tokeniser

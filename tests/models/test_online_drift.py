@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.drift import Comparison
-from models.online import BEHIND_SEED, LEARNING, WORSE_THAN_LAST_GOOD, LearnerLimits, Space
+from models.label_space import BEHIND_SEED, LEARNING, WORSE_THAN_LAST_GOOD, Space, SpaceLimits
 
 BITS = 10
 CLASSES = ("甲", "乙", "丙")
 TICK = 60_000
-LIMITS = LearnerLimits(bits=BITS, checkpoint_labels=400, rest_minutes=30)
+LIMITS = SpaceLimits(bits=BITS, checkpoint_labels=400, rest_minutes=30)
 
 
 class Traffic:
