@@ -17,8 +17,8 @@ import msgspec
 from flows.batch import Emission, Failed, RawBatch
 from flows.broker import Topics
 from flows.cluster import free_addresses, run_cluster, stopped_by
+from flows.engine import build_flow
 from flows.journal import Journal
-from flows.pipeline import build_flow
 from flows.pulse import PULSE_SECONDS, pulses
 from flows.sources.kafka import KafkaReader
 from flows.stages import product_stages

@@ -12,7 +12,7 @@ import msgspec
 
 from flows.batch import Emission, Failed, RawBatch
 from flows.cluster import free_addresses, run_cluster, stopped_by
-from flows.pipeline import build_flow
+from flows.engine import build_flow
 from flows.pulse import PULSE_SECONDS, pulses
 from flows.sources.replay import FilesReader, check_inputs
 from flows.stages import product_stages

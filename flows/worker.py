@@ -17,7 +17,8 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import cluster_main, run_main  # the engine's only public name for running in one's own process
 from threadpoolctl import threadpool_limits
 
-from flows.pipeline import Stages, build_flow
+from flows.engine import build_flow
+from flows.pipeline import Stages
 from qianshao.config import Config
 
 MakeStages = Callable[[Config, Path | None], Stages]

@@ -11,8 +11,8 @@ import msgspec
 from flow_fakes import START, STEP, CopyingLabeller, line, plain_stages
 
 from flows.batch import Emission, Failed, RawBatch
+from flows.engine import build_flow
 from flows.learning import Learning
-from flows.pipeline import build_flow
 from flows.stages import Reading
 from flows.watermark import FOLLOWERS
 from flows.worker import run_flow
