@@ -1,13 +1,14 @@
-"""The broker as everything but the reader sees it: connection settings, topics written once, an examination."""
+"""What is ours on the broker: topics that are written once, created where they are missing, and examined.
+
+Writing and examining stand together because what the broker's errors mean is said once for both, and because its
+library enters through two files only: this one and the reader.
+"""
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from datetime import tzinfo
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -23,14 +24,13 @@ from confluent_kafka import Message as Delivered
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from qianshao.config import KAFKA_VARIABLE, Kafka, secret
+from flows.broker_settings import client_settings
+from qianshao.config import Kafka
 from qianshao.errors import ConfigError, StoreError, UnavailableError
 from qianshao.examined import Examined
 from qianshao.outcome import Outcome
 from sinks.messages import Message, messages
 
-CLIENT_ID = "qianshao"
-LOGGER = "qianshao.kafka"
 REMEMBERED_MESSAGES = 200_000
 """How many of the newest messages are known by identity: a retry never reaches further back than one snapshot."""
 
@@ -39,86 +39,6 @@ MAX_MESSAGE_BYTES = 8 << 20
 
 QUEUE_KILOBYTES = 64 << 10
 """Messages held while the broker is away; beyond it `write` waits and then says so."""
-
-_ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(?::[0-9]{1,5})?")
-
-# Without a handler of its own the messages would go to stderr through the handler of last resort.
-_logger = logging.getLogger(LOGGER)
-_logger.addHandler(logging.NullHandler())
-
-
-def client_settings(kafka: Kafka) -> dict[str, object]:
-    """Return the librdkafka settings that every client of ours shares: address, security, name, a quiet logger.
-
-    Parameters
-    ----------
-    kafka
-        Section `[kafka]`.
-
-    Returns
-    -------
-    dict
-        New on every call; what the library has to say goes to the logger `qianshao.kafka`.
-
-    Raises
-    ------
-    ConfigError
-        If there is no address, a secret or a file is missing, or keys contradict each other; nothing is connected to.
-    """
-    if not (kafka.bootstrap or "").strip():
-        raise ConfigError('kafka.bootstrap: is not set; name the brokers, such as "127.0.0.1:9092"')
-    addresses = [address.strip() for address in (kafka.bootstrap or "").split(",")]
-    for address in addresses:
-        if _ADDRESS.fullmatch(address) is None:
-            raise ConfigError(f"kafka.bootstrap: {address!r} is no address; write host:port, several with commas")
-    settings: dict[str, object] = {
-        "bootstrap.servers": ",".join(addresses),
-        "security.protocol": kafka.security,
-        "client.id": CLIENT_ID,
-        "log_level": 4,
-        "logger": _logger,
-    }
-    sasl, tls = kafka.security.startswith("sasl"), kafka.security.endswith("ssl")
-    if sasl:
-        password = secret(KAFKA_VARIABLE, "kafka.password_file", kafka.password_file)
-        if not kafka.username or not password:
-            missing = "kafka.password_file" if kafka.username else "kafka.username"
-            raise ConfigError(
-                f"{missing}: is missing, but kafka.security is {kafka.security!r}; "
-                f"set kafka.username and kafka.password_file (or {KAFKA_VARIABLE})"
-            )
-        settings |= {
-            "sasl.mechanism": kafka.mechanism,
-            "sasl.username": kafka.username,
-            "sasl.password": password,
-        }
-    elif kafka.username is not None or kafka.password_file is not None:
-        raise ConfigError(
-            f"kafka.username, kafka.password_file: would not be used, kafka.security is {kafka.security!r}; "
-            'write "sasl_plaintext" or "sasl_ssl", or remove them'
-        )
-    files = {
-        "ssl.ca.location": ("kafka.ca_file", kafka.ca_file),
-        "ssl.certificate.location": ("kafka.certificate_file", kafka.certificate_file),
-        "ssl.key.location": ("kafka.key_file", kafka.key_file),
-    }
-    if (kafka.certificate_file is None) != (kafka.key_file is None):
-        given, other = ("certificate_file", "key_file") if kafka.key_file is None else ("key_file", "certificate_file")
-        raise ConfigError(f"kafka.{given}: is set without kafka.{other}; a client certificate needs both")
-    for setting, (key, value) in files.items():
-        if value is None:
-            continue
-        if not tls:
-            raise ConfigError(
-                f'{key}: would not be used, kafka.security is {kafka.security!r}; write "ssl" or "sasl_ssl", '
-                "or remove it"
-            )
-        try:
-            Path(value).read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{key} {value}: cannot be read ({error.strerror}); name a PEM file") from None
-        settings[setting] = value
-    return settings
 
 
 class Topics:

@@ -13,7 +13,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.batch import RawBatch
-from flows.broker import client_settings
+from flows.broker_settings import client_settings
 from flows.decode import timestamp_ms
 from flows.journal import Beat, Journal
 from qianshao.clock import DAY_MS, SECOND_MS

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from flows.broker import client_settings, ensure_topics
+from flows.broker import ensure_topics
+from flows.broker_settings import client_settings
 from flows.live import StateFolder, run_live
 from flows.stages import kept_models, live_stages
 from models.classifier import TASKS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from flows.broker import client_settings
+from flows.broker_settings import client_settings
 from qianshao.config import KAFKA_VARIABLE, Kafka
 from qianshao.errors import ConfigError
 
