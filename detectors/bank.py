@@ -24,7 +24,7 @@ from detectors.emerging import Emerging
 from detectors.keywords import shown_quotes, telling_words
 from detectors.levels import Levels
 from detectors.likeness import Likeness
-from detectors.margins import HARM, harm_of_a_thing, margin, margin_of_number, margin_of_place, wording
+from detectors.margins import HARM, margin, margin_of_harm, margin_of_number, margin_of_place, wording
 from detectors.measures import (
     ALONE_AT_LEAST,
     KIND,
@@ -533,10 +533,10 @@ class Bank:
         if measure == "metric":
             words = self.metrics.words(name, carried)
         over = top.over - margin_of_place(measure, dims, top.observed)
-        harm_of_one = harm_done(measure, name) and bool({"product", "model"} & dims.keys())
-        if harm_of_one:
-            over = max(over, top.score - harm_of_a_thing(top.observed))
-        opens = (opens or harm_of_one) and over >= opening
+        if harm_done(measure, name):  # asked less where what those who are harmed say names a thing
+            over = top.score - margin_of_harm(dict(cell), dims, top.observed)
+            opens = True
+        opens = opens and over >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
         if opens and measure in MAY_BE_CALM and calm(carried):

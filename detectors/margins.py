@@ -17,13 +17,14 @@ from detectors.measures import GRUMBLES, harm_done
 from qianshao.event import WIDE_DIMENSIONS
 
 HARM = -2.5
-"""Harm done is told on weaker evidence. Its series are looked at only when somebody is harmed, a few times a day, not
-at every tick: so much weaker evidence costs no more false alarms than the budget allows."""
+"""Harm done to users of one product or model is told on weaker evidence. Its series are looked at only when somebody is
+harmed, a few times a day, not at every tick: that costs no more false alarms than the budget allows."""
 HARM_OF_A_LINE = -0.6
 """The same where no product is named: what befalls customers of several products has seldom one cause."""
 HARM_OF_THREE = -1.5
 """The same where a wider series was strange and only those in it name one product: of three, of more it is `HARM`."""
 FEWEST_HARMED = 3
+THING = frozenset(("product", "model"))
 OF_A_FAMILY = 0.4
 """A family of dangers with calls that were only suspicious; those calls by themselves are asked for more."""
 MEASURE = {
@@ -70,14 +71,14 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     >>> margin("topic", "设备离线", (("line", "家居"),)), margin("topic", "设备离线", (("channel", "app"),))
     (0.0, 0.5)
     """
-    asked = HARM if harm_done(measure, value) else MEASURE.get(measure, 0.0)
-    if measure == "danger" and "/" not in value and asked > 0.0:
-        asked = OF_A_FAMILY
     names = {name for name, _ in cell}
-    if asked == HARM and not names & {"product", "model"}:
-        asked = HARM_OF_A_LINE
+    if harm_done(measure, value):
+        return margin_of_harm(names)
+    asked = MEASURE.get(measure, 0.0)
+    if measure == "danger" and "/" not in value:
+        asked = OF_A_FAMILY
     if asked < 0.0 and (not names & {"line", "product"} or "channel" in names):
-        asked = 0.0  # harm comes from a thing: strangers all over the place are chance, and no channel harms anybody
+        asked = 0.0  # strangers all over the place are chance
     if measure == "term" and value in GRUMBLES:
         asked += GRUMBLE
     if measure in TOLD and "channel" in names and names <= {"channel", "region"}:
@@ -85,13 +86,23 @@ def margin(measure: str, value: str, cell: Cell) -> float:
     return asked
 
 
-def harm_of_a_thing(people: float) -> float:
-    """Return what is asked where so many were harmed and what they say names one product, wherever they were counted.
+def margin_of_harm(cell: Collection[str], dims: Collection[str] = (), people: float = 0.0) -> float:
+    """Return what harm is asked that was counted by these dimensions, once its cause is named by others.
 
-    >>> harm_of_a_thing(3), harm_of_a_thing(4)
+    Harm comes from a thing: strangers all over the place are chance, and no channel harms anybody.
+
+    >>> margin_of_harm({"product", "region"}), margin_of_harm({"line"}), margin_of_harm({"product", "channel"})
+    (-2.5, -0.6, 0.0)
+    >>> margin_of_harm({"line"}, {"product"}, 3), margin_of_harm({"line"}, {"product"}, 4)
     (-1.5, -2.5)
     """
-    return HARM if people > FEWEST_HARMED else HARM_OF_THREE
+    if "channel" in cell:
+        return 0.0
+    if THING & set(cell):
+        return HARM
+    if THING & set(dims):
+        return HARM if people > FEWEST_HARMED else HARM_OF_THREE
+    return HARM_OF_A_LINE if "line" in cell else 0.0
 
 
 def wording(measure: str) -> int:
