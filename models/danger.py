@@ -197,8 +197,7 @@ class DangerModel:
         labels = self._layer.linear.labels
         self._allowed = np.array([[label in some.split() for label in labels] for some in self._cues.values])
         """Which kinds each group of cues admits."""
-        known = {name.partition("/")[0] for name in lexicon.dangers}
-        self._names = [f"{FAMILIES[label]}/{label}" if label and FAMILIES[label] in known else "" for label in labels]
+        self._names = layer_names(self._layer, lexicon)
         self._named = np.array([bool(name) for name in self._names])
         self._families = frozenset(FAMILIES.values())
 
@@ -283,13 +282,7 @@ class DangerModel:
         return windows, owners, admitted
 
     def _shares(self, windows: Sequence[str]) -> NDArray[np.float64]:
-        logits = self._layer.linear.logits(
-            danger_features(windows, self._layer.bits, self._layer.chars, self._layer.syllables)
-        )
-        logits -= logits.max(axis=1, keepdims=True)
-        shares: NDArray[np.float64] = np.exp(logits)
-        shares /= shares.sum(axis=1, keepdims=True)
-        return shares
+        return shares_of(self._layer, windows)
 
 
 @cache
@@ -329,20 +322,38 @@ def danger_features(texts: Sequence[str], bits: int, chars: int, syllables: int)
     return matrix
 
 
-def load_layer(path: Path | None = None) -> DangerLayer:
-    """Read the layer.
+def layer_names(layer: DangerLayer, lexicon: Lexicon) -> list[str]:
+    """Name each kind of a layer, `family/kind`; '' for none, and where the taxonomy does not have the family."""
+    known = {name.partition("/")[0] for name in lexicon.dangers}
+    labels = layer.linear.labels
+    return [f"{FAMILIES[label]}/{label}" if label and FAMILIES[label] in known else "" for label in labels]
+
+
+def shares_of(layer: DangerLayer, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return how likely each text asserts each kind; shape (texts, kinds), rows of sum one."""
+    logits = layer.linear.logits(danger_features(texts, layer.bits, layer.chars, layer.syllables))
+    logits -= logits.max(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = np.exp(logits)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def load_layer(shipped: str = "danger.npz", path: Path | None = None) -> DangerLayer:
+    """Read a layer.
 
     Parameters
     ----------
+    shipped
+        Name of one that is shipped.
     path
-        A file written by `python -m models.danger_training`; None = the shipped one.
+        A file written by `python -m models.danger_training` in its place.
 
     Raises
     ------
     ModelError
         If the file is missing, damaged or of another format.
     """
-    return read_archive(path, "danger.npz", "the shipped danger layer", "python -m models.danger_training", _read)
+    return read_archive(path, shipped, f"the shipped {shipped}", "python -m models.danger_training", _read)
 
 
 def _read(handle: IO[bytes], name: str) -> DangerLayer:

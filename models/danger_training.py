@@ -1,10 +1,10 @@
-"""Write the danger layer again: `python -m models.danger_training [FILE]` fits it on the project's own grammar."""
+"""Write the danger layers again: `python -m models.danger_training [FOLDER]` fits them on the project's own texts."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from models.danger_corpus import SEEDS, DangerRow, danger_rows
 from models.linear import quantise
 from models.masking import mask
 from models.normalise import normalise
+from models.ticket_corpus import ticket_rows
 from models.training import calibration, logistic
 
 BITS, CHARS, SYLLABLES = 15, 3, 2
@@ -25,17 +26,24 @@ _DANGEROUS = 0.1
 """Share of texts with a cue that assert a danger, as calibration takes it."""
 
 
-def danger_fingerprint() -> str:
-    """Return the SHA-256 over every row that the layer is fitted on."""
+LAYERS: dict[str, Callable[[], Iterator[list[DangerRow]]]] = {
+    "danger.npz": lambda: map(danger_rows, SEEDS),
+    "ticket_danger.npz": lambda: map(ticket_rows, SEEDS),
+}
+"""What each layer is fitted on: as many fits as spreads, of which the layer is the mean."""
+
+
+def fingerprint(layer: str) -> str:
+    """Return the SHA-256 over the first spread of what a layer is fitted on."""
     digest = hashlib.sha256()
-    for row in (row for seed in SEEDS for row in danger_rows(seed)):
+    for row in next(LAYERS[layer]()):
         digest.update(f"{row.kind}\t{row.text}\n".encode())
     return digest.hexdigest()
 
 
-def write_layer(path: Path) -> None:
-    """Fit the layer, calibrate it on lines that it did not see, and write plain arrays. About three minutes."""
-    spreads = [danger_rows(seed) for seed in SEEDS]
+def write_layer(layer: str, path: Path) -> None:
+    """Fit a layer, calibrate it on lines that it did not see, and write plain arrays. Up to three minutes."""
+    spreads = list(LAYERS[layer]())
     fits = [_fit(rows) for rows in spreads]
     labels = fits[0][0]
     weights, bias = np.mean([each for _, each, _ in fits], axis=0), np.mean([each for _, _, each in fits], axis=0)
@@ -50,7 +58,7 @@ def write_layer(path: Path) -> None:
         bits=np.array(BITS),
         chars=np.array(CHARS),
         syllables=np.array(SYLLABLES),
-        fingerprint=np.array(danger_fingerprint()),
+        fingerprint=np.array(fingerprint(layer)),
         labels=np.array(labels),
         weights=quantised,
         scale=scale,
@@ -88,10 +96,11 @@ def _calibration(rows: Sequence[DangerRow]) -> tuple[float, float]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the layer to the file named, or in the place of the shipped one."""
-    path = Path(arguments[0]) if arguments else Path(str(files("models").joinpath("danger.npz")))
-    write_layer(path)
-    sys.stdout.write(f"{path}: {path.stat().st_size} bytes\n")
+    """Write the layers into the folder named, or in the place of the shipped ones."""
+    folder = Path(arguments[0] if arguments else str(files("models")))
+    for layer in LAYERS:
+        write_layer(layer, folder / layer)
+        sys.stdout.write(f"{folder / layer}: {(folder / layer).stat().st_size} bytes\n")
 
 
 if __name__ == "__main__":

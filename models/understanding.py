@@ -31,6 +31,7 @@ from models.normalise import normalise, presentable
 from models.own import OwnFeelings, OwnTopics
 from models.sentiment import SentimentModel
 from models.template import message_template
+from models.ticket_danger import TicketDanger
 from models.tokens import Tokeniser, Vocabulary
 from models.topic import TopicModel
 from qianshao.event import Observation, RawEvent, is_customer, pseudonym_text
@@ -113,6 +114,7 @@ class Understanding:
         self._topic = TopicModel(lexicon, seed.topic) if topic is None else OwnTopics(topic)
         self._sentiment = feelings
         self._danger = DangerModel(lexicon)
+        self._ticket_danger = TicketDanger(lexicon)
         self._readings.clear()
 
     def pseudonym(self, value: str) -> int:
@@ -137,6 +139,11 @@ class Understanding:
             observation.danger = reading.danger
             if observation.kind != "ticket":
                 observation.sentiment = reading.sentiment
+        records = [observation for observation in voices if observation.kind == "ticket" and not observation.danger]
+        for observation, danger in zip(
+            records, self._ticket_danger.label([observation.text for observation in records]), strict=True
+        ):
+            observation.danger = danger
         return observations
 
     def _read(self, texts: Sequence[str]) -> dict[str, Reading]:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from models.danger import FAMILIES, DangerModel, kinds_of_cues, load_layer
 from models.danger_corpus import SEEDS, danger_rows, grammar
-from models.danger_training import danger_fingerprint
 from models.lexicon import Lexicon, shipped_lexicon
 from models.masking import mask
 from models.normalise import normalise
@@ -158,11 +157,6 @@ def test_a_taxonomy_with_dangers_of_its_own_rests_on_its_phrases() -> None:
     assert DangerModel(own).label(["屋里全是水了", "热水器冒烟了"]) == ["泡水", ""]
 
 
-def test_the_shipped_layer_was_fitted_on_this_grammar() -> None:
-    with np.load(Path("models/danger.npz"), allow_pickle=False) as archive:
-        assert str(archive["fingerprint"]) == danger_fingerprint()
-
-
 def test_every_line_of_the_grammar_names_a_known_kind() -> None:
     assert {kind for kind, _ in grammar()} == {*FAMILIES, "-"}
 
@@ -171,7 +165,7 @@ def test_a_damaged_layer_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "danger.npz"
     path.write_bytes(b"no archive")
     with pytest.raises(ModelError, match=r"models\.danger_training"):
-        load_layer(path)
+        load_layer(path=path)
 
 
 def _real_texts() -> Iterator[str]:

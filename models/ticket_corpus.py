@@ -1,0 +1,49 @@
+"""Tickets as agents write them, with and without a danger on record: what the ticket layer is fitted on."""
+
+from __future__ import annotations
+
+import random
+
+from models.danger_corpus import NOTHING, DangerRow, danger_rows
+from models.seed_corpus import written
+
+WRITINGS = 3
+"""Ways in which each line is written beside the one it stands in."""
+SPOKEN_EVERY = 4
+"""Of what the layer for customers' words is fitted on, one row in so many: agents quote customers."""
+_TAGS = ("工单：", "备注：", "【客诉】", "客诉：", "记录：", "")
+_TAGGED, _SHORTENED = 0.3, 0.6
+_MARKS = str.maketrans("/、；", "，，，")
+
+
+def ticket_lines() -> list[tuple[str, str]]:
+    """Return (kind, line) of every line of `ticket_corpus.txt`; '' = no danger."""
+    return [
+        ("" if kind == NOTHING else kind, line)
+        for kind, lines in written("ticket_corpus.txt").items()
+        for line in lines
+    ]
+
+
+def ticket_rows(seed: int) -> list[DangerRow]:
+    """Return the corpus, the same for one seed: each line as it stands and otherwise, then what customers say."""
+    source = random.Random(seed)  # noqa: S311 - a reproducible corpus, not a secret
+    lines = ticket_lines()
+    rows = [
+        DangerRow(text, kind, number)
+        for number, (kind, line) in enumerate(lines)
+        for text in (line, *(_otherwise(line, source, whole=bool(kind)) for _ in range(WRITINGS)))
+    ]
+    spoken = danger_rows(seed)[::SPOKEN_EVERY]
+    return rows + [row._replace(line=len(lines) + row.line) for row in spoken]
+
+
+def _otherwise(line: str, source: random.Random, *, whole: bool) -> str:
+    """Write a line with a tag before it, with other marks, or, if it need not be whole, without one of its clauses."""
+    chance = source.random()
+    if chance < _TAGGED:
+        return source.choice(_TAGS) + line
+    clauses = [clause for clause in line.translate(_MARKS).replace(" ", "，").split("，") if clause]
+    if chance < _SHORTENED and not whole and len(clauses) > 1:
+        clauses.pop(source.randrange(len(clauses)))
+    return source.choice("， ").join(clauses)
