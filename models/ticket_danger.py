@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from models.danger import DangerLayer, layer_names, load_layer, shares_of
 from models.lexicon import Lexicon
 
-ASSERTED = 0.4
+ASSERTED = 0.3
 """From this probability on, an agent records a danger. Set on fortnights whose victims are known: ordinary tickets are
 many, and most of them are written from a few templates."""
 _QUOTES = "："
