@@ -369,8 +369,10 @@ class CountTable:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over a state written by `snapshot`."""
-        self.measured = []
+        """Take over a state written by `snapshot`, in a table that has counted nothing.
+
+        Measure values that have a number already keep it: the table that was written must have begun with them.
+        """
         for measure, value in state["measured"]:
             self.measured_id((measure, value))
         for cell in state["cells"]:

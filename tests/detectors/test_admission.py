@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from detectors.admission import ALONE, Admission
-from detectors.bank import MAX_VALUES, Bank
+from detectors.bank import Bank
+from detectors.census import MAX_VALUES
 from detectors.counts import Measured
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection

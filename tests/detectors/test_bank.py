@@ -238,22 +238,6 @@ def test_unlimited_new_codes_stay_within_the_configured_series() -> None:
     assert small.table.refused > 0
 
 
-def test_unlimited_dimensions_and_words_stay_within_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, bound in (("MAX_SIGNATURES", 50), ("MAX_WORDS", 100)):
-        monkeypatch.setattr(f"detectors.bank.{name}", bound)
-    monkeypatch.setattr("detectors.recent.MAX_HELD", 100)
-    target = bank()
-    events = ordinary(20)
-    for number, event in enumerate(events):
-        event.dims = {"order": f"n{number}"}
-        event.product = f"p{number}"
-        event.tokens = (f"w{number}", f"v{number}")
-    run(events, target=target)
-    assert target.table.signatures <= 53
-    assert len(target.vocabulary) <= 102
-    assert sum(1 for _ in target.recent.since(target.table.measured_id(("topic", "发票")), 0)) <= 100
-
-
 ASKED = "咨询退款进度，已告知"
 HABIT = "客户反馈问题，已登记"
 
