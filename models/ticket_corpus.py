@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 
 from models.danger_corpus import NOTHING, DangerRow, danger_rows
-from models.seed_corpus import written
+from models.seed_corpus import tellings, written
 
 WRITINGS = 3
-"""Ways in which each line is written beside the one it stands in."""
+"""Ways in which each ticket is written beside the one it stands in."""
+TELLINGS = 12
+"""Most tickets that one line with choices is spread over."""
 SPOKEN_EVERY = 4
 """Of what the layer for customers' words is fitted on, one row in so many: agents quote customers."""
 _TAGS = ("工单：", "备注：", "【客诉】", "客诉：", "记录：", "")
@@ -26,13 +28,14 @@ def ticket_lines() -> list[tuple[str, str]]:
 
 
 def ticket_rows(seed: int) -> list[DangerRow]:
-    """Return the corpus, the same for one seed: each line as it stands and otherwise, then what customers say."""
+    """Return the corpus, the same for one seed: each ticket as it stands and otherwise, then what customers say."""
     source = random.Random(seed)  # noqa: S311 - a reproducible corpus, not a secret
     lines = ticket_lines()
     rows = [
         DangerRow(text, kind, number)
         for number, (kind, line) in enumerate(lines)
-        for text in (line, *(_otherwise(line, source, whole=bool(kind)) for _ in range(WRITINGS)))
+        for ticket in tellings(line, source, TELLINGS)
+        for text in (ticket, *(_otherwise(ticket, source, whole=bool(kind)) for _ in range(WRITINGS)))
     ]
     spoken = danger_rows(seed)[::SPOKEN_EVERY]
     return rows + [row._replace(line=len(lines) + row.line) for row in spoken]
