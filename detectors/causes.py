@@ -9,10 +9,10 @@ import numpy as np
 
 from detectors.baseline import ShareBaseline
 from detectors.counts import CountTable
-from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, localise
+from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, dimensions_of, localise
 from detectors.recent import RecentEvents
 from detectors.shares import LongRunShares
-from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS
+from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
 
 STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
@@ -106,9 +106,7 @@ class Causes:
     ) -> Cause:
         """Localise the events of a measure value that agree with what is fixed, among some dimensions."""
         events = [event for event in self._recent.since(value, start) if event.agrees(fixed)]
-        own = sorted({key for event in events for key in event.dims})[:MAX_OWN_DIMS]
-        order = sorted(names, key=lambda name: name not in ("product", "line"))
-        tried = [*order, *own] if names else []
+        tried = dimensions_of(events, names) if names else []
         if top.observed < ENOUGH_FOR_A_PLACE:
             tried = [name for name in tried if name in BROAD or name in WITHIN_PRODUCT]
         return localise(

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from detectors.keywords import MOST_WORDS, shown_quotes, telling_words
-from detectors.localise import Shares, localise
+from detectors.localise import Shares, dimensions_of, localise
 from detectors.measures import benign, promoted
 from detectors.term_keys import (
     MAX_FAULTS,
@@ -30,7 +30,7 @@ from detectors.term_sketch import FORGET_DAYS, YOUNG_HOURS, Nursery, TermSketch
 from detectors.trouble import calm
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.config import Detection
-from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
+from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, WIDE_DIMENSIONS, Observation
 from qianshao.finding import Finding
 from qianshao.series import Series
 
@@ -457,10 +457,8 @@ class Emerging:
         term, voices = judged.term, judged.voices
         evidence = sorted(term.events.values(), key=lambda event: (event.ts, event.id))
         logged = sum(event.kind == "device" for event in evidence)
-        own = sorted({key for event in evidence for key in event.dims})[:MAX_OWN_DIMS]
         expected = len(voices) * (tick - term.began) / term.silence
-        names = ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own]
-        cause = localise(evidence, expected, names, self._shares, by_device=False)
+        cause = localise(evidence, expected, dimensions_of(evidence), self._shares, by_device=False)
         carried = cause.carried
         if not carried:
             return None

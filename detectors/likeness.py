@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from detectors.emerging import USUAL_BUDGET
 from detectors.keywords import shown_quotes, telling_words
-from detectors.localise import Shares, localise
+from detectors.localise import Shares, dimensions_of, localise
 from detectors.measures import benign, promoted
 from detectors.tail import upper_score
 from detectors.trouble import trouble_of
 from qianshao.clock import DAY_MS, HOUR_MS
 from qianshao.config import Detection
-from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, WIDE_DIMENSIONS, Observation
+from qianshao.event import WIDE_DIMENSIONS, Observation
 from qianshao.finding import Finding
 from qianshao.meaning import UNIT, WIDTH
 from qianshao.series import Series
@@ -257,9 +257,7 @@ class Likeness:
         if known is not None and len(people) < GROWTH * known.number and (known.loud or not loud):
             known.people = sorted({*known.people, *people})  # whoever comes later is known by those who came now
             return None
-        own = sorted({key for event in evidence for key in event.dims})[:MAX_OWN_DIMS]
-        names = ["product", "line", *(name for name in DIMENSIONS if name not in ("product", "line")), *own]
-        cause = localise(evidence, group.expected, names, self._shares, by_device=False)
+        cause = localise(evidence, group.expected, dimensions_of(evidence), self._shares, by_device=False)
         carried = cause.carried[-MAX_EVIDENCE:]
         words = telling_words(carried, vocabulary, documents)
         label = known.label if known is not None else (words or [evidence[0].text])[0][:_LABEL_CHARS]

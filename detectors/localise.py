@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from math import comb, log
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qianshao.event import DIMENSIONS, Observation
+from qianshao.event import DIMENSIONS, MAX_OWN_DIMS, Observation
 
 Dims = dict[str, str | list[str]]
 Shares = Callable[[Mapping[str, str], str], Mapping[str, float]]
@@ -84,6 +84,15 @@ class _Combination(NamedTuple):
     """Per group: it contradicts none of the choices."""
     usual: Floats
     """Per group: how often what it states of the choices is ordinarily so."""
+
+
+def dimensions_of(events: Sequence[Observation], common: Collection[str] = DIMENSIONS) -> list[str]:
+    """Return the dimensions to try on events, in the order in which they are told: common ones, then the events' own.
+
+    Line and product come first; of the events' own so many as are looked at anywhere.
+    """
+    own = sorted({name for event in events for name in event.dims})[:MAX_OWN_DIMS]
+    return [*sorted(common, key=lambda name: name not in ("line", "product")), *own]
 
 
 def localise(

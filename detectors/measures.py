@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from detectors.counts import Measured
 from detectors.levels import LOUD
-from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation
+from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation, summary
 from qianshao.finding import SignalKind
 
 WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticket_type": "tickets"}
@@ -49,6 +49,7 @@ _TRIAL = re.compile(
     r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
     r"|(?:冒烟|回归|压力|联调|自动化)测试|自动化脚本|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】|^\W*测试[:：]"
     r"|^\W*(?:测试|回归|联调).{0,10}(?:流程|用例|场景|脚本|链路)"
+    r"|(?:测试|联调|走查|演练)(?:工?单)?.{0,4}(?:关闭|可关|关单|(?:勿|不用|无需)跟)|^\W*(?:内部)?(?:演练|走查|联调|测试)单\W*$"
     r"|\bUAT\b|(?:验收|测试|回归)用例|构建号",
     re.IGNORECASE,
 )
@@ -175,7 +176,7 @@ def mislabelled(events: Sequence[Observation], keywords: Sequence[str]) -> bool:
     texts = [event for event in events if event.text]
     if len({event.customer for event in texts}) < MANY_TEXTS:
         return False
-    telling = [event for event in texts if may_open("theme", event.text.partition("：")[0])]
+    telling = [event for event in texts if may_open("theme", summary(event.text))]
     topics = Counter(event.topic for event in telling if event.topic)
     words = Counter(word for event in telling for word in keywords if word in event.text or word in event.tokens)
     best = max([*topics.values(), *words.values()], default=0)

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from models.danger import DangerLayer, layer_names, load_layer, shares_of
 from models.lexicon import Lexicon
+from qianshao.event import summary
 
 ASSERTED = 0.3
 """From this probability on, an agent records a danger. Set on fortnights whose victims are known: ordinary tickets are
 many, and most of them are written from a few templates."""
-_QUOTES = "："
-_SHORTEST = 4
-"""Characters of a summary; what is shorter is a label, such as 客诉, and belongs to what follows it."""
 
 
 class TicketDanger:
@@ -50,13 +48,3 @@ class TicketDanger:
         shares[:, [not name for name in self._names]] = 0.0
         chances, best = shares.sum(axis=1).tolist(), shares.argmax(axis=1).tolist()
         return [self._names[kind] if chance >= ASSERTED else "" for chance, kind in zip(chances, best, strict=True)]
-
-
-def summary(text: str) -> str:
-    """Return what the agent says, without the customer's words that follow a colon.
-
-    >>> summary("客户要求回电：好烫"), summary("客诉：出水烫伤")
-    ('客户要求回电', '客诉：出水烫伤')
-    """
-    head, mark, _ = text.partition(_QUOTES)
-    return head if mark and len(head) >= _SHORTEST else text

@@ -27,6 +27,9 @@ BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 
 MAX_TEXT_CHARS = 20_000
 
+SHORTEST_SUMMARY = 4
+"""Characters that an agent writes before a colon; what is shorter is a label, such as 客诉, of what follows."""
+
 
 class RawEvent(msgspec.Struct, kw_only=True, gc=False):
     """One event as it came in, decoded and type-checked but NOT masked: it never leaves the reading worker."""
@@ -177,3 +180,13 @@ def pseudonym_text(value: int) -> str:
     '00000000000000ff'
     """
     return f"{value:016x}"
+
+
+def summary(text: str) -> str:
+    """Return what an agent says in a ticket, without the customer's words that follow a colon.
+
+    >>> summary("客户要求回电：好烫"), summary("客诉：出水烫伤")
+    ('客户要求回电', '客诉：出水烫伤')
+    """
+    head, mark, _ = text.partition("：")
+    return head if mark and len(head) >= SHORTEST_SUMMARY else text

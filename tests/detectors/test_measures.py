@@ -37,6 +37,10 @@ def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str =
         "自动化脚本 支付失败 场景",
         "UAT 储值卡充值 回归通过",
         "验收用例124 ok",
+        "内部测试单，关闭",
+        "走查单勿跟进",
+        "联调单，可关",
+        "演练单",
     ],
 )
 def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
@@ -52,6 +56,8 @@ def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
         "我忽略了短信",
         "latest版本打不开",
         "测试了三次都连不上",
+        "演练时喷淋误喷，设备浸水",
+        "测试单子一直没关，怎么回事",
     ],
 )
 def test_customers_who_speak_of_tests_count(text: str) -> None:
