@@ -35,6 +35,7 @@ from detectors.measures import (
     mislabelled,
     only_warned,
     scattered,
+    worked_on,
 )
 from detectors.mood import SHIFT_LIFT, shifted
 from detectors.rare import expectation_without
@@ -447,6 +448,8 @@ class Bank:
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False
         if opens and measure in MAY_BE_CALM and calm(carried):
+            opens = False
+        if by_device and worked_on(carried, self.calendar.work(tick - 1)):
             opens = False
         return Finding(
             series=Series(measure, name, cell),

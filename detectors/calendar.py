@@ -1,9 +1,10 @@
-"""Planned days: promotions, holidays and campaigns that explain a rise before it comes."""
+"""Planned days: promotions, holidays, campaigns and work that explain a rise before it comes."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from qianshao.errors import InputError
 
 UNSTATED_MULTIPLIER = 1.5
 """What a planned day without a multiplier is taken to bring."""
+
+_WORK = re.compile(r"维护|检修|割接|停机|停服")
+"""In the name of a planned day: what is worked on may be away, and its devices say so."""
 
 _COLUMNS = ("date", "name", "line", "expected_multiplier")
 
@@ -31,7 +35,10 @@ class Calendar:
     def __init__(self, days: list[PlannedDay], zone: tzinfo) -> None:
         self._zone = zone
         self._days: dict[str, dict[str, float]] = {}
+        self._work: dict[str, list[tuple[str, str]]] = {}
         for planned in days:
+            if _WORK.search(planned.name):
+                self._work.setdefault(planned.day, []).append((planned.line, planned.name))
             lines = self._days.setdefault(planned.day, {})
             lines[planned.line] = max(lines.get(planned.line, 1.0), planned.multiplier)
 
@@ -87,6 +94,17 @@ class Calendar:
 
     def planned(self, ts_ms: int) -> Mapping[str, float]:
         """Return what was planned on the day of a time: line, "" = all, → multiplier; {} on an ordinary day."""
-        if not self._days:
-            return {}
-        return self._days.get(datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat(), {})
+        return self._days.get(self._day(ts_ms), {}) if self._days else {}
+
+    def work(self, ts_ms: int) -> Sequence[tuple[str, str]]:
+        """Return the planned work on the day of a time, each with its line, "" = all, and its name.
+
+        >>> from zoneinfo import ZoneInfo
+        >>> day = PlannedDay("2026-11-11", "净化器云平台维护", "家居", 1.5)
+        >>> Calendar([day, day._replace(name="双十一")], ZoneInfo("Asia/Shanghai")).work(1794355200000)
+        [('家居', '净化器云平台维护')]
+        """
+        return self._work.get(self._day(ts_ms), []) if self._work else []
+
+    def _day(self, ts_ms: int) -> str:
+        return datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat()

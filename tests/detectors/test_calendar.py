@@ -75,3 +75,47 @@ def coupons(planned: Calendar) -> list[Finding]:
 def test_what_a_promotion_was_planned_to_bring_does_not_alarm() -> None:
     assert coupons(Calendar.empty(ZONE))
     assert coupons(Calendar([PlannedDay("2025-12-11", "大促", "到家", 7.0)], ZONE)) == []
+
+
+def outages(*planned: PlannedDay) -> list[Finding]:
+    """Two days of heartbeats of one product, after which many of its devices cannot reach the platform for an hour."""
+    bank = Bank(Detection(), root=False, decision_ms=10_000, zone=ZONE, calendar=Calendar(list(planned), ZONE))
+    events = []
+    start = NOON - 60 * HOUR_MS
+    for minute in range(60 * 61):
+        ts = start + minute * 60_000
+        away = ts >= NOON and minute % 2 == 0
+        events.append(
+            Observation(
+                id=str(minute),
+                kind="device",
+                ts=ts,
+                line="家居",
+                product="净化器",
+                device=minute % 400 + 1,
+                customer=minute % 400 + 1,
+                level="error" if away else "info",
+                template="broker dial timeout" if away else "heartbeat ok",
+            )
+        )
+    return [finding for finding in bank.advance(events, start + 61 * HOUR_MS)[0] if finding.opens]
+
+
+def test_devices_that_are_away_on_a_day_of_planned_work_open_nothing() -> None:
+    assert outages()
+    assert outages(PlannedDay("2025-12-11", "净化器云平台计划维护", "家居", 1.5)) == []
+    assert outages(PlannedDay("2025-12-11", "系统维护", "", 1.5)) == []
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [
+        PlannedDay("2025-12-11", "门锁云平台维护", "家居", 1.5),
+        PlannedDay("2025-12-11", "净化器云平台维护", "到家", 1.5),
+        PlannedDay("2025-12-10", "净化器云平台维护", "家居", 1.5),
+        PlannedDay("2025-12-11", "净化器大促", "家居", 1.5),
+    ],
+    ids=["another product", "another line", "another day", "no work"],
+)
+def test_work_on_something_else_explains_no_outage(planned: PlannedDay) -> None:
+    assert outages(planned)
