@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from models.danger_corpus import SEEDS, DangerRow, danger_rows
 from models.linear import quantise
 from models.masking import mask
 from models.normalise import normalise
-from models.ticket_corpus import ticket_rows
+from models.ticket_corpus import quoted_rows, ticket_rows
 from models.training import calibration, logistic
 
 BITS, CHARS, SYLLABLES = 15, 3, 2
@@ -26,24 +27,32 @@ _DANGEROUS = 0.1
 """Share of texts with a cue that assert a danger, as calibration takes it."""
 
 
-LAYERS: dict[str, Callable[[], Iterator[list[DangerRow]]]] = {
-    "danger.npz": lambda: map(danger_rows, SEEDS),
-    "ticket_danger.npz": lambda: map(ticket_rows, SEEDS),
+class Corpus(NamedTuple):
+    """What a layer is fitted on, spread by a seed."""
+
+    own: Callable[[int], list[DangerRow]]
+    beside: Callable[[int], list[DangerRow]]
+    """Rows of another layer's corpus."""
+
+
+LAYERS = {
+    "danger.npz": Corpus(danger_rows, lambda seed: []),
+    "ticket_danger.npz": Corpus(ticket_rows, quoted_rows),
 }
-"""What each layer is fitted on: as many fits as spreads, of which the layer is the mean."""
 
 
 def fingerprint(layer: str) -> str:
-    """Return the SHA-256 over the first spread of what a layer is fitted on."""
+    """Return the SHA-256 over the first spread of a layer's own corpus."""
     digest = hashlib.sha256()
-    for row in next(LAYERS[layer]()):
+    for row in LAYERS[layer].own(SEEDS[0]):
         digest.update(f"{row.kind}\t{row.text}\n".encode())
     return digest.hexdigest()
 
 
 def write_layer(layer: str, path: Path) -> None:
     """Fit a layer, calibrate it on lines that it did not see, and write plain arrays. Up to three minutes."""
-    spreads = list(LAYERS[layer]())
+    corpus = LAYERS[layer]
+    spreads = [[*corpus.own(seed), *corpus.beside(seed)] for seed in SEEDS]
     fits = [_fit(rows) for rows in spreads]
     labels = fits[0][0]
     weights, bias = np.mean([each for _, each, _ in fits], axis=0), np.mean([each for _, _, each in fits], axis=0)

@@ -12,7 +12,7 @@ WRITINGS = 3
 TELLINGS = 12
 """Most tickets that one line with choices is spread over."""
 SPOKEN_EVERY = 4
-"""Of what the layer for customers' words is fitted on, one row in so many: agents quote customers."""
+"""Of what the layer for customers' words is fitted on, one row in so many."""
 _TAGS = ("工单：", "备注：", "【客诉】", "客诉：", "记录：", "")
 _TAGGED, _SHORTENED = 0.3, 0.6
 _MARKS = str.maketrans("/、；", "，，，")
@@ -28,17 +28,20 @@ def ticket_lines() -> list[tuple[str, str]]:
 
 
 def ticket_rows(seed: int) -> list[DangerRow]:
-    """Return the corpus, the same for one seed: each ticket as it stands and otherwise, then what customers say."""
+    """Return the tickets, the same for one seed: each as it stands, and otherwise."""
     source = random.Random(seed)  # noqa: S311 - a reproducible corpus, not a secret
-    lines = ticket_lines()
-    rows = [
+    return [
         DangerRow(text, kind, number)
-        for number, (kind, line) in enumerate(lines)
+        for number, (kind, line) in enumerate(ticket_lines())
         for ticket in tellings(line, source, TELLINGS)
         for text in (ticket, *(_otherwise(ticket, source, whole=bool(kind)) for _ in range(WRITINGS)))
     ]
-    spoken = danger_rows(seed)[::SPOKEN_EVERY]
-    return rows + [row._replace(line=len(lines) + row.line) for row in spoken]
+
+
+def quoted_rows(seed: int) -> list[DangerRow]:
+    """Return what customers say beside the tickets, numbered after them: agents quote them."""
+    first = len(ticket_lines())
+    return [row._replace(line=first + row.line) for row in danger_rows(seed)[::SPOKEN_EVERY]]
 
 
 def _otherwise(line: str, source: random.Random, *, whole: bool) -> str:
