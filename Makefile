@@ -26,9 +26,10 @@ check: $(VENV)/.dev ## format, lint, types, and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three on two cores: some tests wait for a broker, a browser or a process that starts. What a group shares is made once.
+# Three on two cores: some tests wait for a broker, a browser or a process that starts. Neighbours share what they stand
+# on, and whoever is done takes from the others.
 pytest: $(VENV)/.dev
-	$(BIN)/pytest -n 3 --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n 3 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.dev ## the proofs that take longer than a minute
 	$(BIN)/pytest -m slow

@@ -41,8 +41,6 @@ ONE: Mapping[str, Mapping[str, str]] = {
     "qianshao-trends": {"line": "智慧家居", "product": "智能门锁", "topic": "物流配送", "state": "seasonal"},
     "qianshao-pipeline": {},
 }
-pytestmark = pytest.mark.xdist_group("the recorded world in a store")
-
 NASTY = ("'; DROP TABLE rollups; --", "\\", "\\' OR 1 = 1 --", "a,b", "%2C", "{x}", "100%", "$__timeFilter(x)", "门'锁")
 
 
