@@ -29,7 +29,7 @@ class TicketDanger:
 
     Notes
     -----
-    A ticket costs about 6 µs. It fails where agents record by codes or leave the text empty.
+    A ticket costs 3–4 µs. It fails where agents record by codes or leave the text empty.
 
     >>> from models.lexicon import shipped_lexicon
     >>> TicketDanger(shipped_lexicon()).label(["用户被困室内，消防破门救出", "客户咨询热水器，无异议：水烫吗"])
