@@ -440,10 +440,10 @@ class Bank:
         words = telling_words(carried, self.census.vocabulary, self.census.documents)
         if measure == "metric":
             words = self.census.metrics.words(name, carried)
-        over = top.over - margin_of_place(measure, dims, top.observed)
         if harm_done(measure, name):  # asked less where what those who are harmed say names a thing
-            over = top.score - margin_of_harm(dict(cell), dims, top.observed)
-            opens = True
+            over, opens = top.score - margin_of_harm(dict(cell), dims, top.observed), True
+        else:
+            over = top.over - margin_of_place(measure, dims, top.observed)
         opens = opens and over >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
             opens = False

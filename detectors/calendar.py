@@ -14,8 +14,10 @@ from qianshao.errors import InputError
 UNSTATED_MULTIPLIER = 1.5
 """What a planned day without a multiplier is taken to bring."""
 
-_WORK = re.compile(r"维护|检修|割接|停机|停服")
+_WORK = r"(?:维护|检修|割接|停机|停服)"
 """In the name of a planned day: what is worked on may be away, and its devices say so."""
+_OF_ANYTHING = re.compile(rf"(?:全线|系统|平台|云平台|服务器?|机房|网络|计划|例行|夜间|停机|停服|升级)*{_WORK}")
+"""A name that says no more than that."""
 
 _COLUMNS = ("date", "name", "line", "expected_multiplier")
 
@@ -37,8 +39,9 @@ class Calendar:
         self._days: dict[str, dict[str, float]] = {}
         self._work: dict[str, list[tuple[str, str]]] = {}
         for planned in days:
-            if _WORK.search(planned.name):
-                self._work.setdefault(planned.day, []).append((planned.line, planned.name))
+            if re.search(_WORK, planned.name):
+                name = "" if _OF_ANYTHING.fullmatch(planned.name) else planned.name
+                self._work.setdefault(planned.day, []).append((planned.line, name))
             lines = self._days.setdefault(planned.day, {})
             lines[planned.line] = max(lines.get(planned.line, 1.0), planned.multiplier)
 
@@ -97,7 +100,7 @@ class Calendar:
         return self._days.get(self._day(ts_ms), {}) if self._days else {}
 
     def work(self, ts_ms: int) -> Sequence[tuple[str, str]]:
-        """Return the planned work on the day of a time, each with its line, "" = all, and its name.
+        """Return the planned work on the day of a time, each with its line, "" = all, and its name, "" = of anything.
 
         >>> from zoneinfo import ZoneInfo
         >>> day = PlannedDay("2026-11-11", "净化器云平台维护", "家居", 1.5)

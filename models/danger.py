@@ -215,7 +215,7 @@ class DangerModel:
         windows, owners, admitted = self._suspicious(texts)
         if not windows:
             return asserted
-        shares = self._shares(windows)
+        shares = shares_of(self._layer, windows)
         shares[:, ~self._named] = 0.0
         prompted = np.where(admitted, shares, 0.0)
         # What is surely a danger is one without a cue, too.
@@ -242,7 +242,7 @@ class DangerModel:
         clauses = [clause for clause in _MARK.split(text) if len(clause) >= SHORTEST]
         if len(clauses) < 2:
             return ""
-        sure = (self._shares(clauses) * self._named).sum(axis=1).max() >= ALONE
+        sure = (shares_of(self._layer, clauses) * self._named).sum(axis=1).max() >= ALONE
         return phrase if sure else ""
 
     def _suspicious(self, texts: Sequence[str]) -> tuple[list[str], list[int], NDArray[np.bool_]]:
@@ -280,9 +280,6 @@ class DangerModel:
             if some:
                 admitted[number] = self._allowed[some].any(axis=0)
         return windows, owners, admitted
-
-    def _shares(self, windows: Sequence[str]) -> NDArray[np.float64]:
-        return shares_of(self._layer, windows)
 
 
 @cache

@@ -42,9 +42,9 @@ LAYERS = {
 
 
 def fingerprint(layer: str) -> str:
-    """Return the SHA-256 over the first spread of a layer's own corpus."""
+    """Return the SHA-256 over every row of a layer's own corpus."""
     digest = hashlib.sha256()
-    for row in LAYERS[layer].own(SEEDS[0]):
+    for row in (row for seed in SEEDS for row in LAYERS[layer].own(seed)):
         digest.update(f"{row.kind}\t{row.text}\n".encode())
     return digest.hexdigest()
 

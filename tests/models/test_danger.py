@@ -35,8 +35,8 @@ def sentences(path: Path = SENTENCES) -> list[tuple[str, str]]:
 
 @cache
 def fitted() -> frozenset[str]:
-    """Return the sentences of one spread that the layer is fitted on."""
-    return frozenset(row.text for row in danger_rows(SEEDS[0]))
+    """Return every sentence that the layer is fitted on."""
+    return frozenset(row.text for seed in SEEDS for row in danger_rows(seed))
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ def reader() -> TicketDanger:
 
 def test_the_judged_tickets_are_of_every_kind_and_none_is_fitted_on() -> None:
     assert {kind for kind, _ in sentences()} == {"", *FAMILIES}
-    assert not {text for _, text in sentences()} & {row.text for row in ticket_rows(SEEDS[0])}
+    assert not {text for _, text in sentences()} & {row.text for seed in SEEDS for row in ticket_rows(seed)}
 
 
 def test_every_section_of_the_corpus_names_a_known_kind() -> None:
