@@ -50,13 +50,14 @@ _TRIAL = re.compile(
     r"|(?:冒烟|回归|压力|联调|自动化)测试|自动化脚本|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】|^\W*测试[:：]"
     r"|^\W*(?:测试|回归|联调).{0,10}(?:流程|用例|场景|脚本|链路)"
     r"|(?:测试|联调|走查|演练)(?:工?单)?.{0,4}(?:关闭|可关|关单|(?:勿|不用|无需)跟)|^\W*(?:内部)?(?:演练|走查|联调|测试)单\W*$"
-    r"|\bUAT\b|(?:验收|测试|回归)用例|构建号",
+    r"|\bUAT\b|\bQA(?:走查|验证|回归|测试)|(?:验收|测试|回归)用例|^\W*用例\W{0,2}\d|构建号|内部?自测"
+    r"|沙[箱盒](?:环境|下单|支付|验证)|冒烟\W*\d*\W*(?:ok\b|pass|通过)",
     re.IGNORECASE,
 )
 """Staff trying out the service say so."""
 _UNRELEASED = re.compile(
     r"[0-9][-_. +]?(?:alpha|beta|rc|dev|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
-    r"|preview|内测|测试|联调)(?![a-z])",
+    r"|pre(?:view|prod)?|sandbox|dogfood|mock|内测|测试|联调)(?![a-z])",
     re.IGNORECASE,
 )
 """A version that customers do not have yet."""

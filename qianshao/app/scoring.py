@@ -34,7 +34,7 @@ class TruthIncident(msgspec.Struct, frozen=True):
     severe: bool
     dims: dict[str, str | list[str]]
     events: list[str]
-    """Ids of the events it caused; empty for a channel that fell silent."""
+    """Ids of the events it caused; none or few for a channel that fell silent."""
     customers: int | list[str] = 0
 
     @property
@@ -49,8 +49,12 @@ class TruthIncident(msgspec.Struct, frozen=True):
 
     @property
     def silent_channels(self) -> frozenset[str]:
-        """The channels that fell silent, empty if this incident is not a channel's silence."""
-        if "channel" in self.dims and (not self.events or "silen" in self.kind):
+        """The channels that fell silent, empty if this incident is not a channel's silence.
+
+        It is one by its kind, or by having no events, or no other dimension than a channel: those who ask elsewhere why
+        nobody answers are events of it, too.
+        """
+        if "channel" in self.dims and (not self.events or "silen" in self.kind or len(self.dims) == 1):
             return _values(self.dims["channel"])
         return frozenset()
 

@@ -41,6 +41,11 @@ def event(text: str = "", *, kind: str = "chat", customer: int = 1, topic: str =
         "走查单勿跟进",
         "联调单，可关",
         "演练单",
+        "沙箱下单 回归第8单",
+        "冒烟 312 ok",
+        "用例#77",
+        "QA走查，下单流程",
+        "内部自测，关闭",
     ],
 )
 def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
@@ -58,6 +63,9 @@ def test_what_staff_try_out_counts_as_nothing(text: str) -> None:
         "测试了三次都连不上",
         "演练时喷淋误喷，设备浸水",
         "测试单子一直没关，怎么回事",
+        "冒烟了 ok吗",
+        "沙盒玩具少了一个",
+        "我自测血糖偏高",
     ],
 )
 def test_customers_who_speak_of_tests_count(text: str) -> None:
@@ -68,7 +76,9 @@ def test_a_version_that_customers_do_not_have_yet_counts_as_nothing() -> None:
     assert is_trial(event(kind="device", dims={"app_version": "9.0.0-beta"}))
     assert is_trial(event(kind="device", firmware="2.3.0 rc1"))
     assert is_trial(event(kind="device", dims={"app_version": "6.0.0-int3"}))
+    assert is_trial(event(kind="device", dims={"app_version": "0.0.1-dogfood"}))
     assert not is_trial(event(kind="device", dims={"app_version": "3.1interim"}))
+    assert not is_trial(event(kind="device", dims={"app_version": "3.1premium"}))
     assert not is_trial(event(kind="device", firmware="4.4.30-release", dims={"app_version": "8.5.0"}))
 
 

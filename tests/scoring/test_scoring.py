@@ -165,7 +165,7 @@ def test_a_false_report_stays_false_when_it_is_merged() -> None:
     assert verdicts(result)["false"] == "false"
 
 
-def silence(kind: str = "silence", *, events: int = 0) -> Truth:
+def silence(kind: str = "silence", *, events: int = 0, **dims: str) -> Truth:
     return Truth(
         [
             TruthIncident(
@@ -174,7 +174,7 @@ def silence(kind: str = "silence", *, events: int = 0) -> Truth:
                 start=to_rfc3339(T0, ZONE),
                 end=to_rfc3339(T0 + HOUR_MS, ZONE),
                 severe=True,
-                dims={"channel": "wechat"},
+                dims={"channel": "wechat", **dims},
                 events=[f"a{number}" for number in range(events)],
             )
         ]
@@ -211,8 +211,13 @@ def test_a_silent_channel_is_not_matched_by_another_channel_signal_or_time(
     assert verdicts(scored(quiet(channel, kind, minute), truth=silence())) == {"q": "false"}
 
 
-def test_a_drop_in_the_channel_of_an_outage_with_events_is_no_match() -> None:
-    assert verdicts(scored(quiet("wechat", "drop", 20), truth=silence("outage", events=3))) == {"q": "false"}
+def test_what_only_a_channel_names_is_its_silence_whatever_it_is_called_and_whoever_asks_elsewhere() -> None:
+    assert verdicts(scored(quiet("wechat", "drop", 20), truth=silence("line_dead", events=3))) == {"q": "detection"}
+
+
+def test_a_drop_in_the_channel_of_an_outage_that_a_product_names_is_no_match() -> None:
+    outage = silence("outage", events=3, product="门锁")
+    assert verdicts(scored(quiet("wechat", "drop", 20), truth=outage)) == {"q": "false"}
 
 
 def test_empty_evidence_matches_nothing() -> None:
