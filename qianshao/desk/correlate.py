@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import tzinfo
 from enum import IntEnum
 from typing import NamedTuple
 
-from qianshao.clock import HOUR_MS
+from qianshao.clock import HOUR_MS, waking_between
 from qianshao.desk.case import LEAST_STATED, Case, stated
 from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
 from qianshao.finding import Finding
@@ -26,7 +27,7 @@ BEYOND = 0.35
 """So much of what says the same must lie at the place of a case: of two causes the one that is everywhere says some of
 the other's words in the other's place, too."""
 STILL_FED_MS = HOUR_MS
-"""An incident without new evidence for longer explains nothing that begins then, open or not."""
+"""An incident without new evidence for longer, nights not counted, explains nothing that begins then, open or not."""
 MANY = 7
 """People from whom on most of a case's customers say what it is about."""
 EXPLAINED = 0.2
@@ -130,7 +131,7 @@ class Bond(IntEnum):
     """Enough of the same customers."""
 
 
-def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
+def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bond, float]:
     """Return why a finding belongs to a case, and, if by people, which share of the smaller group is in both.
 
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
@@ -138,9 +139,10 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
     Without shared customers, nothing joins a finding most of whose events lie elsewhere, or a case nearly all of whose
     events do, and no word that was not heard for a day: an incident of many days would know every word in the end.
     Dangers and what is none stay apart, as does what no device brings about from what devices report; a case that is
-    over is joined by its own words alone.
+    over is joined by its own words alone. How long a case has been quiet is counted in hours in which customers are
+    awake.
     """
-    age = finding.tick - case.last_evidence
+    age = waking_between(case.last_evidence, finding.tick, zone)
     release = Bond.RELEASE if age <= SAME_RELEASE_MS and _same_release(finding, said, case) else Bond.NONE
     if age > SAME_VALUE_MS or contradict(finding.dims, case.dims):
         return release, 0.0
@@ -166,7 +168,7 @@ def belongs(finding: Finding, said: Said, case: Case) -> tuple[Bond, float]:
     led = devices != (finding.witness == "devices")
     if led and (said.topic if devices else _most(case.topics)) in PEOPLE_ONLY:
         return release, 0.0
-    return release or _joined_by_place(finding, said, case, led=led), 0.0
+    return release or _joined_by_place(finding, said, case, age, led=led), 0.0
 
 
 def one_cause(one: Case, other: Case) -> bool:
@@ -187,9 +189,8 @@ def _missed(finding: Finding, case: Case) -> bool:
     return words and case.silent() and "channel" in case.dims and case.status != "resolved"
 
 
-def _joined_by_place(finding: Finding, said: Said, case: Case, *, led: bool) -> Bond:
+def _joined_by_place(finding: Finding, said: Said, case: Case, age: int, *, led: bool) -> Bond:
     """Join what neither people nor words join; another topic does in the first hours only."""
-    age = finding.tick - case.last_evidence
     if age <= SAME_RELEASE_MS and _same_build(finding, said, case):
         return Bond.RELEASE
     if age <= SAME_CAUSE_MS:
@@ -223,7 +224,7 @@ def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str |
     return False
 
 
-def twins(told: Case, case: Case, tick: int) -> bool:
+def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
     """Say whether a case about to open is the same cause as one that people were told of hours ago.
 
     Two causes of one place within hours are rarer than two words for one, the more so the finer the place, the sooner
@@ -236,7 +237,7 @@ def twins(told: Case, case: Case, tick: int) -> bool:
     if not _own_words(case) <= told.witnessed.keys() or not _as_harmful(told, case):
         return False
     since = tick - told.opened_at
-    fed = case.first_seen <= told.last_evidence + STILL_FED_MS
+    fed = _fed(told, case, zone)
     subject = _same_subject(told, case)
     soon = since <= SAME_PRODUCT_MS or (fed and since <= SAME_RELEASE_MS)
     if "channel" in case.dims and told.dims.get("channel") == case.dims["channel"] and not _build(case.dims) and soon:
@@ -286,13 +287,13 @@ def _own_words(case: Case) -> set[str]:
     }
 
 
-def explains(parent: Case, child: Case) -> float:
+def explains(parent: Case, child: Case, zone: tzinfo) -> float:
     """Return how well an incident explains a narrower or secondary case that is not the same one, 0 = not at all.
 
     Merging asks whether two are one cause; this asks whether telling people of the child would be news to those who
     know the parent. All of this must hold:
 
-    - the child lies inside the place of the parent, and began while the parent was fed, or within the hour;
+    - the child lies inside the place of the parent, and began while the parent was fed, or within a waking hour;
     - the parent hurts at least as many people;
     - both speak of rises: the silence of a channel explains nothing and is explained by nothing;
     - a danger is explained only by a danger of the same family, never by a harmless incident;
@@ -303,12 +304,12 @@ def explains(parent: Case, child: Case) -> float:
 
     Fails where two causes of one topic hit one place at once and nothing but customers' words tells them apart.
     """
-    if not _inside(child, parent) or child.first_seen > parent.last_evidence + STILL_FED_MS:
+    if not _inside(child, parent) or not _fed(parent, child, zone):
         return 0.0
     if not still_explains(parent, child):
         return 0.0
     own = _own_words(child)
-    later = child.created - parent.created
+    later = waking_between(parent.created, child.created, zone)
     soon = SAME_RELEASE_MS if own <= parent.witnessed.keys() else ANOTHER_CODE_MS
     release = (bool(_build(child.dims) & _build(parent.dims)) and later <= soon) or (
         bool(_own(child.dims) & _own(parent.dims)) and later <= SAME_PRODUCT_MS
@@ -321,6 +322,11 @@ def explains(parent: Case, child: Case) -> float:
     channel = parent.dims.get("channel")
     named = parent.dims.keys() - {"channel"} or (channel is not None and channel == child.dims.get("channel"))
     return SAME_SUBJECT if release or (named and _same_subject(parent, child)) else 0.0
+
+
+def _fed(told: Case, case: Case, zone: tzinfo) -> bool:
+    """A case began before people have been awake and silent about an incident for long."""
+    return waking_between(told.last_evidence, case.first_seen, zone) <= STILL_FED_MS
 
 
 def still_explains(parent: Case, child: Case) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import tzinfo
 from typing import Literal
 
 import msgspec
 
 from qianshao.action import Action, ActionOutcome
-from qianshao.clock import HOUR_MS, to_rfc3339
+from qianshao.clock import HOUR_MS, to_rfc3339, waking_after
 from qianshao.config import Config
 from qianshao.desk.case import MAX_EVIDENCE, Case
 from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
@@ -28,7 +29,7 @@ from qianshao.series import Series
 
 VERSION = 5
 RESOLVE_MS = 6 * HOUR_MS
-"""An open incident without new evidence for this long is resolved."""
+"""An open incident without new evidence for this long, nights not counted, is resolved."""
 WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 REOPEN_MS = 24 * HOUR_MS
@@ -291,7 +292,7 @@ class Desk:
             (-bond, -share, case.status not in _TOLD, case.created, case.incident)
             for case in self._cases.values()
             if case.status != "merged" and (case.status != "dismissed" or tick < case.absorbs_until)
-            for bond, share in (belongs(finding, said, case),)
+            for bond, share in (belongs(finding, said, case, self._zone),)
             # A dismissed case swallows what says or hurts the same.
             if bond and (case.status != "dismissed" or bond >= Bond.VALUE)
         )
@@ -398,7 +399,11 @@ class Desk:
             return False
         if case.parent is None:  # what an incident explained is no second word for it, also when it has outgrown it
             twin = min(
-                (other for other in self._cases.values() if other.status in _TOLD and twins(other, case, tick)),
+                (
+                    other
+                    for other in self._cases.values()
+                    if other.status in _TOLD and twins(other, case, tick, self._zone)
+                ),
                 key=_told_first,
                 default=None,
             )
@@ -423,7 +428,7 @@ class Desk:
             (-well, other.created, other.incident)
             for other in self._cases.values()
             if other.status in _TOLD and other is not case
-            for well in (explains(other, case),)
+            for well in (explains(other, case, self._zone),)
             if well > 0
         ]
         return min(found)[2] if found else None
@@ -432,7 +437,7 @@ class Desk:
         """Resolve and forget what has been quiet and end silences, each at its own due time."""
         # One by one: what is resolved may be due to be forgotten as well, when much time passes at once.
         while self._cases:
-            at, incident = min((_due(case), case.incident) for case in self._cases.values())
+            at, incident = min((_due(case, self._zone), case.incident) for case in self._cases.values())
             if at > now:
                 break
             self._fall_due(self._cases[incident], at, changes, pushes)
@@ -579,12 +584,12 @@ def _told_first(case: Case) -> tuple[bool, int, int, str]:
     return case.status not in _TOLD, case.opened_at or 0, case.created, case.incident
 
 
-def _due(case: Case) -> int:
+def _due(case: Case, zone: tzinfo) -> int:
     """When a case changes by itself if nothing else happens: it fades, is resolved or forgotten, its silence ends."""
     if case.status == "watching":
         quiet = case.last_evidence + WATCH_MS
     elif case.status in _TOLD:
-        quiet = case.last_evidence + RESOLVE_MS
+        quiet = waking_after(case.last_evidence, RESOLVE_MS, zone)
     else:
-        quiet = max(case.last_evidence + RESOLVE_MS + REOPEN_MS, case.absorbs_until)
+        quiet = max(waking_after(case.last_evidence, RESOLVE_MS, zone) + REOPEN_MS, case.absorbs_until)
     return min(quiet, case.silenced_until) if case.silenced_until else quiet

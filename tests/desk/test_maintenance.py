@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qianshao.clock import HOUR_MS, MINUTE_MS
 from qianshao.config import Maintenance
-from qianshao.desk.desk import RESOLVE_MS, WATCH_MS, Desk
+from qianshao.desk.desk import WATCH_MS, Desk
 from qianshao.desk.maintenance import GRACE_MS, explaining
 from qianshao.finding import Finding, SignalKind
 from qianshao.incident import IncidentChange
@@ -89,7 +89,7 @@ def test_a_resolved_incident_is_not_reopened_by_planned_work() -> None:
     target = desk(
         work(),
     )
-    early = NOON - RESOLVE_MS - HOUR_MS
+    early = NOON - 16 * HOUR_MS
     first, _, _ = target.advance([at(early)], early)
     target.advance([], NOON)
     assert target.advance([at(INSIDE)], INSIDE)[0] == []

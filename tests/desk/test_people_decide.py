@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qianshao.action import Action, ActionKind, ActionOutcome
-from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
+from qianshao.clock import DAY_BEGINS, DAY_ENDS, DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
 from qianshao.desk.desk import MAX_ACTIONS, REOPEN_MS, RESOLVE_MS, Desk
 from qianshao.finding import Finding
 from qianshao.incident import IncidentChange
@@ -209,8 +209,10 @@ def test_a_reopened_incident_stays_open_as_long_as_after_new_evidence() -> None:
     tick = NOON + RESOLVE_MS + HOUR_MS
     changes, _, _ = do(target, tick, act("reopen", incident))
     assert [change.change for change in changes] == ["resolved", "reopened"]
-    assert target.advance([], tick + RESOLVE_MS - 1)[0] == []
-    assert target.advance([], tick + RESOLVE_MS)[0][0].at == changes[1].at.replace("T19", "T01").replace("11T", "12T")
+    night = DAY_BEGINS + 24 * HOUR_MS - DAY_ENDS
+    assert target.advance([], tick + RESOLVE_MS + night - 1)[0] == []
+    ended = target.advance([], tick + RESOLVE_MS + night)[0]
+    assert ended[0].at == changes[1].at.replace("T19", "T09").replace("11T", "12T")
 
 
 def test_an_incident_resolved_by_a_person_reopens_on_new_evidence() -> None:
