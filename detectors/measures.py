@@ -56,7 +56,8 @@ _TRIAL = re.compile(
 )
 """Staff trying out the service say so."""
 _UNRELEASED = re.compile(
-    r"^v?0\.0\.[0-9]+[-_. +]?[a-z]{2}|[0-9][-_. +]?(?:alpha|beta|rc|dev|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
+    r"^v?0\.0\.[0-9]+[-_. +]?[a-z]{2}"
+    r"|[0-9][-_. +]?(?:alpha|beta|rc|dev|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
     r"|pre(?:view|prod)?|sandbox|dogfood|mock|内测|测试|联调)(?![a-z])",
     re.IGNORECASE,
 )
