@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -41,10 +41,16 @@ LAYERS = {
 }
 
 
-def fingerprint(layer: str) -> str:
-    """Return the SHA-256 over every row of a layer's own corpus."""
+def own_rows(layer: str) -> Iterator[DangerRow]:
+    """Yield every row of every spread of a layer's own corpus. Up to a quarter of a minute."""
+    for seed in SEEDS:
+        yield from LAYERS[layer].own(seed)
+
+
+def fingerprint(rows: Iterable[DangerRow]) -> str:
+    """Return the SHA-256 over rows of a corpus."""
     digest = hashlib.sha256()
-    for row in (row for seed in SEEDS for row in LAYERS[layer].own(seed)):
+    for row in rows:
         digest.update(f"{row.kind}\t{row.text}\n".encode())
     return digest.hexdigest()
 
@@ -67,7 +73,7 @@ def write_layer(layer: str, path: Path) -> None:
         bits=np.array(BITS),
         chars=np.array(CHARS),
         syllables=np.array(SYLLABLES),
-        fingerprint=np.array(fingerprint(layer)),
+        fingerprint=np.array(fingerprint(own_rows(layer))),
         labels=np.array(labels),
         weights=quantised,
         scale=scale,

@@ -6,14 +6,17 @@ import csv
 import gzip
 from collections.abc import Iterator
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.danger import FAMILIES, DangerModel, kinds_of_cues, load_layer
-from models.danger_corpus import SEEDS, danger_rows, grammar
+from models.danger_corpus import DangerRow, grammar
+from models.danger_training import fingerprint, own_rows
 from models.lexicon import Lexicon, shipped_lexicon
 from models.masking import mask
 from models.normalise import normalise
@@ -33,10 +36,10 @@ def sentences(path: Path = SENTENCES) -> list[tuple[str, str]]:
     return [("" if kind == "-" else kind, mask(normalise(text))) for kind, text in lines]
 
 
-@cache
-def fitted() -> frozenset[str]:
-    """Return every sentence that the layer is fitted on."""
-    return frozenset(row.text for seed in SEEDS for row in danger_rows(seed))
+@pytest.fixture(scope="module")
+def rows() -> list[DangerRow]:
+    """Every row of every spread that the layer is fitted on."""
+    return list(own_rows("danger.npz"))
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +47,17 @@ def model() -> DangerModel:
     return DangerModel(shipped_lexicon())
 
 
-def test_the_judged_sentences_are_many_and_none_is_fitted_on() -> None:
+def test_the_judged_sentences_are_many_and_none_is_fitted_on(rows: list[DangerRow]) -> None:
     kinds = [kind for kind, _ in sentences()]
     assert kinds.count("") >= 250
     assert len(kinds) - kinds.count("") >= 150
-    assert not fitted() & {text for _, text in sentences()}
+    assert not {row.text for row in rows} & {text for _, text in sentences()}
+
+
+def test_the_shipped_layer_was_fitted_on_this_corpus(rows: list[DangerRow]) -> None:
+    with files("models").joinpath("danger.npz").open("rb") as handle:
+        kept = str(np.load(handle, allow_pickle=False)["fingerprint"])
+    assert kept == fingerprint(rows), "run python -m models.danger_training"
 
 
 def test_dangers_are_found_and_decoys_left(model: DangerModel) -> None:
@@ -74,8 +83,8 @@ def test_what_lies_next_to_such_words_is_no_danger(model: DangerModel) -> None:
     assert [text for text, name in zip(decoys, model.label(decoys), strict=True) if name] == []
 
 
-def test_no_sentence_of_manners_is_fitted_on() -> None:
-    assert not fitted() & {text for _, text in sentences(MANNERS)}
+def test_no_sentence_of_manners_is_fitted_on(rows: list[DangerRow]) -> None:
+    assert not {row.text for row in rows} & {text for _, text in sentences(MANNERS)}
 
 
 def test_a_longer_cue_admits_what_the_cues_inside_it_admit() -> None:

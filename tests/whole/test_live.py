@@ -59,7 +59,7 @@ def finish(process: subprocess.Popen[bytes]) -> None:
     assert process.returncode == 0, said.decode()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_service_killed_again_and_again_tells_everybody_what_a_replay_says_and_once(
     kafka: Any, world: list[bytes], replayed: Rehearsal, tmp_path: Path, workers: int
 ) -> None:
