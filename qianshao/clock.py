@@ -9,7 +9,7 @@ SECOND_MS = 1_000
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
-DAY_BEGINS, DAY_ENDS = 7 * HOUR_MS, 23 * HOUR_MS
+AWAKE_FROM, AWAKE_UNTIL = 7 * HOUR_MS, 23 * HOUR_MS
 """Between these times of day customers say what is wrong; what is broken at night is told in the morning."""
 
 
@@ -65,15 +65,16 @@ def waking_after(start_ms: int, span_ms: int, zone: tzinfo) -> int:
     >>> to_rfc3339(waking_after(evening, HOUR_MS, ZoneInfo("Asia/Shanghai")), ZoneInfo("Asia/Shanghai"))
     '2025-12-12T07:30:00.000+08:00'
     """
-    day, of_day = divmod(_waking(start_ms, zone) + span_ms - 1, DAY_ENDS - DAY_BEGINS)
-    morning = datetime.combine(date.fromordinal(day), time(), tzinfo=zone) + timedelta(milliseconds=DAY_BEGINS)
+    day, of_day = divmod(_waking(start_ms, zone) + span_ms - 1, AWAKE_UNTIL - AWAKE_FROM)
+    morning = datetime.combine(date.fromordinal(day), time(), tzinfo=zone) + timedelta(milliseconds=AWAKE_FROM)
     return round(morning.timestamp() * 1000) + of_day + 1
 
 
+@lru_cache(maxsize=4_096)
 def _waking(ts_ms: int, zone: tzinfo) -> int:
     moment = datetime.fromtimestamp(ts_ms / 1000, tz=zone)
     of_day = ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1000 + moment.microsecond // 1000
-    return moment.toordinal() * (DAY_ENDS - DAY_BEGINS) + min(max(of_day, DAY_BEGINS), DAY_ENDS) - DAY_BEGINS
+    return moment.toordinal() * (AWAKE_UNTIL - AWAKE_FROM) + min(max(of_day, AWAKE_FROM), AWAKE_UNTIL) - AWAKE_FROM
 
 
 def grid_tick(ts_ms: int, step_ms: int) -> int:

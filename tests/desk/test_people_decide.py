@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qianshao.action import Action, ActionKind, ActionOutcome
-from qianshao.clock import DAY_BEGINS, DAY_ENDS, DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
+from qianshao.clock import AWAKE_FROM, AWAKE_UNTIL, DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
 from qianshao.desk.desk import MAX_ACTIONS, REOPEN_MS, RESOLVE_MS, Desk
 from qianshao.finding import Finding
 from qianshao.incident import IncidentChange
@@ -209,7 +209,7 @@ def test_a_reopened_incident_stays_open_as_long_as_after_new_evidence() -> None:
     tick = NOON + RESOLVE_MS + HOUR_MS
     changes, _, _ = do(target, tick, act("reopen", incident))
     assert [change.change for change in changes] == ["resolved", "reopened"]
-    night = DAY_BEGINS + 24 * HOUR_MS - DAY_ENDS
+    night = AWAKE_FROM + 24 * HOUR_MS - AWAKE_UNTIL
     assert target.advance([], tick + RESOLVE_MS + night - 1)[0] == []
     ended = target.advance([], tick + RESOLVE_MS + night)[0]
     assert ended[0].at == changes[1].at.replace("T19", "T09").replace("11T", "12T")

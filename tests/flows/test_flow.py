@@ -116,6 +116,7 @@ def test_two_processes_write_the_same_bytes_as_one(tmp_path: Path) -> None:
     one = product(1000, 1)
     assert b'"opened"' in one[0]
     assert product(100, 2) == one
+    assert product(37, 1) == one
 
 
 def test_results_survive_two_files_read_side_by_side(tmp_path: Path) -> None:

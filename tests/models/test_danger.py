@@ -55,9 +55,8 @@ def test_the_judged_sentences_are_many_and_none_is_fitted_on(rows: list[DangerRo
 
 
 def test_the_shipped_layer_was_fitted_on_this_corpus(rows: list[DangerRow]) -> None:
-    with files("models").joinpath("danger.npz").open("rb") as handle:
-        kept = str(np.load(handle, allow_pickle=False)["fingerprint"])
-    assert kept == fingerprint(rows), "run python -m models.danger_training"
+    with files("models").joinpath("danger.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
+        assert str(archive["fingerprint"]) == fingerprint(rows), "run python -m models.danger_training"
 
 
 def test_dangers_are_found_and_decoys_left(model: DangerModel) -> None:

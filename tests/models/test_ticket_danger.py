@@ -86,6 +86,10 @@ def test_a_record_counts_as_danger_and_the_same_words_of_a_customer_need_not() -
 
 
 def test_the_shipped_layer_was_fitted_on_this_corpus() -> None:
-    with files("models").joinpath("ticket_danger.npz").open("rb") as handle:
-        kept = str(np.load(handle, allow_pickle=False)["fingerprint"])
-    assert kept == fingerprint(own_rows("ticket_danger.npz")), "run python -m models.danger_training"
+    with (
+        files("models").joinpath("ticket_danger.npz").open("rb") as handle,
+        np.load(handle, allow_pickle=False) as archive,
+    ):
+        assert str(archive["fingerprint"]) == fingerprint(own_rows("ticket_danger.npz")), (
+            "run python -m models.danger_training"
+        )
