@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from itertools import groupby
 from math import comb, log10, pi
 from typing import Any, NamedTuple
@@ -15,22 +13,19 @@ import numpy as np
 
 from detectors.keywords import MOST_WORDS, shown_quotes, telling_words
 from detectors.localise import Shares, dimensions_of, localise
-from detectors.measures import benign, promoted
+from detectors.measures import benign
 from detectors.term_keys import (
-    MAX_FAULTS,
     MAX_LABELS,
-    MAX_READ_CHARS,
     Label,
     TermText,
     WordKeys,
-    places_of,
-    plain_text,
 )
 from detectors.term_sketch import FORGET_DAYS, YOUNG_HOURS, Nursery, TermSketch
 from detectors.trouble import calm
+from detectors.voices import TROUBLED, in_trouble, longest_shared, somebody, statements_of, tell_of_failure, voices_of
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from qianshao.config import Detection
-from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, WIDE_DIMENSIONS, Observation
+from qianshao.event import Observation
 from qianshao.finding import Finding
 from qianshao.series import Series
 
@@ -49,18 +44,10 @@ SHORTEST_MS = 10 * MINUTE_MS
 AGREE = 2.0
 CODE_AGREE = 1.0
 """How much less likely than by chance they must agree on something, in −log10. An unseen code is half of an answer."""
-TROUBLED = 0.6
-"""Share of them who must have trouble; of everybody it is less than half."""
-SAME_TEXT = 0.6
-"""Overlap of what stands around the term, from which two texts are one voice: pasted, forwarded or read out."""
-LEAST_AROUND = 4
-"""Character pairs around the term below which two texts cannot be told to be copies."""
 RARE = 0.005
 """What was hardly ever stated is taken to be this frequent."""
 GROWTH = 1.3
 """A term is told again when its customers have grown by this factor."""
-MOSTLY = 0.75
-"""Share of the texts that must agree on a character beside the term, for it to be told as a part of it."""
 SAME_PEOPLE = 0.5
 """A term of which this share of the customers was told under another term is another word for the same."""
 
@@ -74,9 +61,6 @@ MAX_HELD = 10_000
 MAX_TOLD = 1_000
 """Findings of the last day whose customers are remembered."""
 MAX_VALUES = 20_000
-
-_CHINESE = re.compile(r"[\u4e00-\u9fff]+")
-_LOUD = ("error", "fatal")
 
 
 class _Read(msgspec.Struct, gc=False):
@@ -250,7 +234,7 @@ class Emerging:
             return
         young = young[np.argsort(text.owners[young], kind="stable")]
         keys, owners = text.keys[young], text.owners[young]
-        who = np.array([_somebody(each.event) for each in said], dtype=np.uint64)[owners]
+        who = np.array([somebody(each.event) for each in said], dtype=np.uint64)[owners]
         serials = np.array([each.serial for each in said], dtype=np.int64)[owners]
         times = np.array([each.event.ts for each in said], dtype=np.int64)[owners]
         first, said_by, said_in, said_at = self._nursery.admit(keys, who, serials, times)
@@ -289,7 +273,7 @@ class Emerging:
         self._told = [told for told in self._told if tick - told.tick < DAY_MS][-MAX_TOLD:]
         findings: list[Finding] = []
         for found in judged:
-            people = frozenset(_somebody(event) for event in found.voices)
+            people = frozenset(somebody(event) for event in found.voices)
             if self._is_told(found, people):
                 continue
             finding = self._finding(found, tick, vocabulary, documents, planned)
@@ -313,7 +297,7 @@ class Emerging:
                 del self._held[next(iter(self._held))]
         if each.heard is None:
             return
-        who = _somebody(event)
+        who = somebody(event)
         for heard in each.heard:
             term = self._terms.get(heard.key)
             if term is None or event.ts - term.began >= DAY_MS:
@@ -388,7 +372,7 @@ class Emerging:
             if len(self._counted) >= MAX_LABELS:
                 self._counted.clear()
             known = self._counted[stated] = []
-            for pair in _states(event):
+            for pair in statements_of(event):
                 value = self._values.get(pair)
                 if value is None and len(self._values) < MAX_VALUES:
                     value = self._values[pair] = [event.ts, 0]
@@ -409,13 +393,13 @@ class Emerging:
             return None
         if not any(event.kind != "device" for event in events):
             return None  # what devices alone log is counted, and told as it rises
-        voices = _voices(events, term.words, code=term.code)
+        voices = voices_of(events, term.words, code=term.code)
         score = _novelty(len(voices), term.haste(voices[-1].ts))
         louder = score >= opening and not term.opens
         if score < opening - WEAK or len(voices) < max(self._least, 0 if louder else GROWTH * term.told):
             return None
         agree = CODE_AGREE if term.code else AGREE
-        troubled = sum(_troubled(event, term.words) for event in voices)
+        troubled = sum(in_trouble(event, term.words) for event in voices)
         if troubled < TROUBLED * len(voices) or benign(voices) or self._agreement(voices, term) < agree:
             return None
         return _Judged(term, voices, score, score >= opening)
@@ -425,7 +409,7 @@ class Emerging:
         carried: dict[str, Counter[str]] = {}
         stated: Counter[str] = Counter()
         for event in voices:
-            pairs = [pair for pair in _states(event) if pair[1] != term.words]
+            pairs = [pair for pair in statements_of(event) if pair[1] != term.words]
             stated.update({name for name, _ in pairs})
             for name, value in dict.fromkeys(pairs):
                 carried.setdefault(name, Counter())[value] += 1
@@ -463,7 +447,7 @@ class Emerging:
         if not carried:
             return None
         if not term.shown:
-            term.shown = _longest(voices, term.words) if term.place is None else term.words
+            term.shown = longest_shared(voices, term.words) if term.place is None else term.words
         words = telling_words(carried, vocabulary, documents)
         words = list(dict.fromkeys([term.shown, *words]))[:MOST_WORDS]
         return Finding(
@@ -482,7 +466,7 @@ class Emerging:
             quotes=shown_quotes(carried, words),
             opens=judged.opens
             and not benign(carried, planned)
-            and (term.code or _tells(cause.dims, carried, planned))
+            and (term.code or tell_of_failure(cause.dims, carried, planned))
             and not calm(carried),
         )
 
@@ -522,22 +506,6 @@ class Emerging:
         self._read, self._place = [], 0
 
 
-def _states(event: Observation) -> list[tuple[str, str]]:
-    """What customers can agree on: places, region, topic, faults."""
-    pairs = places_of(event)
-    if event.region:
-        pairs.append(("region", event.region))
-    if event.topic:
-        pairs.append(("topic", event.topic))
-    if event.terms:
-        pairs += [("fault", fault) for fault in event.terms[:MAX_FAULTS]]
-    return pairs
-
-
-def _somebody(event: Observation) -> int:
-    return event.customer or event.device
-
-
 def _novelty(number: int, haste: float) -> float:
     """−log10 of the chance that an ordinary term is unheard, and then said by so many within such a share of that time.
 
@@ -549,87 +517,6 @@ def _novelty(number: int, haste: float) -> float:
     return -number * log10(haste) + 0.5 * log10(2 * pi * number)
 
 
-def _tells(dims: Collection[str], events: Sequence[Observation], planned: Collection[str]) -> bool:
-    """Return whether words that are new say of themselves that something failed: an unseen code always does.
-
-    They lie in a thing, most who say them are upset, and no promotion brings words of its own that day.
-    """
-    upset = {_somebody(event) for event in events if event.sentiment < CLEARLY_NEGATIVE or event.danger}
-    many = len(upset) >= TROUBLED * len({_somebody(event) for event in events})
-    products = Counter(event.product for event in events if event.product)
-    one = max(products.values(), default=0) >= MOSTLY * max(sum(products.values()), 1)
-    return many and (one or bool(set(dims) - WIDE_DIMENSIONS)) and not promoted(events, planned)
-
-
 def _at_least(number: int, of: int, share: float) -> float:
     """Chance that of `of` at least `number` carry what a share of everybody carries."""
     return sum(comb(of, k) * share**k * (1.0 - share) ** (of - k) for k in range(number, of + 1))
-
-
-def _troubled(event: Observation, words: str) -> bool:
-    """Whether somebody has trouble: a fault, a danger, anger, or a topic that is not what people ask anyway."""
-    if event.kind == "device":
-        return event.level in _LOUD
-    if event.sentiment < CLEARLY_NEGATIVE or event.danger:
-        return True
-    if event.topic and event.topic not in BENIGN_TOPICS:
-        return True
-    return any(term != words for term in event.terms)
-
-
-def _voices(events: Sequence[Observation], words: str, *, code: bool) -> list[Observation]:
-    """Those who speak on their own: of texts that are the same around the term only the first counts.
-
-    Where nothing stands around it, the texts are the same; but a code alone is what anybody would write.
-    """
-    voices: list[Observation] = []
-    around: list[frozenset[str]] = []
-    own = _pairs_of(words)
-    bare: set[frozenset[str]] = set()
-    for event in events:
-        if event.kind != "device":
-            said = _pairs_of(event.text)
-            rest = said - own
-            if len(rest) >= LEAST_AROUND:
-                if any(len(rest & other) >= SAME_TEXT * min(len(rest), len(other)) for other in around):
-                    continue
-                around.append(rest)
-            elif not code:
-                if said in bare:
-                    continue
-                bare.add(said)
-        voices.append(event)
-    return voices
-
-
-@lru_cache(maxsize=4_000)
-def _pairs_of(text: str) -> frozenset[str]:
-    """The pairs of neighbouring characters of a text, marks and spaces left out."""
-    plain = "".join(filter(str.isalnum, text[:MAX_READ_CHARS]))
-    return frozenset(map(str.__add__, plain, plain[1:]))
-
-
-def _longest(voices: Sequence[Observation], words: str) -> str:
-    """The longest piece around a term that most of those who say it share: what a reader takes for the word.
-
-    Names, and words that do not stand side by side, are left as they are.
-    """
-    beside_each_other = words.replace(" ", "")
-    texts = [text for event in voices if beside_each_other in (text := plain_text(event))]
-    if len(texts) < MOSTLY * len(voices) or _CHINESE.fullmatch(beside_each_other) is None:
-        return words
-    shared = beside_each_other
-    for left in (True, False):
-        while True:
-            beside: Counter[str] = Counter()
-            for text in texts:
-                at = text.find(shared)
-                if at >= 0:
-                    next_to = at - 1 if left else at + len(shared)
-                    if 0 <= next_to < len(text):
-                        beside[text[next_to]] += 1
-            character, number = max(beside.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-            if number < MOSTLY * len(texts) or not character.isalnum():
-                break
-            shared = character + shared if left else shared + character
-    return shared

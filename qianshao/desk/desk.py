@@ -10,20 +10,21 @@ from typing import Literal
 import msgspec
 
 from qianshao.action import Action, ActionOutcome
-from qianshao.clock import HOUR_MS, to_rfc3339, waking_after
+from qianshao.clock import HOUR_MS, waking_after
 from qianshao.config import Config
-from qianshao.desk.case import MAX_EVIDENCE, Case
+from qianshao.desk.case import Case
 from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
 from qianshao.desk.push_gate import PRIORITY, GateState, PushGate
 from qianshao.desk.reasons import growth_of, opening_reason, regret_of, rise_of
-from qianshao.desk.severity import confidence_of, dangerous, grounds_of, level
-from qianshao.desk.wording import about_of, telling, title_of
+from qianshao.desk.record import change_of, note_told, similar_of
+from qianshao.desk.severity import dangerous, grounds_of, level
+from qianshao.desk.wording import title_of
 from qianshao.errors import StoreError
 from qianshao.finding import Finding
-from qianshao.incident import Change, IncidentChange, Reason, Signal, Similar, SuspectRollout
+from qianshao.incident import Change, IncidentChange, Reason
 from qianshao.push import Push
 from qianshao.series import Series
 
@@ -458,85 +459,10 @@ class Desk:
     def _record(
         self, case: Case, change: Change, reason: Reason, tick: int, changes: list[IncidentChange], by: str = ""
     ) -> None:
-        case.version += 1
-        case.told_customers = len(case.customers)
-        case.told_dims = case.dims
-        case.told_witnesses = case.witnesses()
-        case.told_people = case.people()
-        case.told_severity = case.severity
-        case.told_grounds = grounds_of(case)
-        case.told_danger = dangerous(case)
-        spoken = sorted(case.witnessed.values(), key=lambda each: (-each.score, each.series))
-        best = telling(case)
         if case.opened_at is not None and case.similar is None:
-            case.similar = self._similar(case)
-        changes.append(
-            IncidentChange(
-                incident=case.incident,
-                version=case.version,
-                change=change,
-                status=case.status,
-                reason=reason,
-                at=to_rfc3339(tick, self._zone),
-                opened_at=None if case.opened_at is None else to_rfc3339(case.opened_at, self._zone),
-                first_seen=to_rfc3339(case.first_seen, self._zone),
-                severity=case.severity,
-                title=title_of(case),
-                dims=case.dims,
-                about=about_of(case),
-                signals=[
-                    Signal(
-                        series=each.series,
-                        kind=each.kind,
-                        window_start=to_rfc3339(each.window_start, self._zone),
-                        window_end=to_rfc3339(each.window_end, self._zone),
-                        observed=each.observed,
-                        expected=each.expected,
-                        score=each.score,
-                    )
-                    for each in spoken[:12]
-                ],
-                customers=len(case.customers),
-                messages=case.messages,
-                devices=len(case.devices),
-                keywords=list(best.keywords) if best else [],
-                quotes=list(best.quotes)[:5] if best else [],
-                evidence=case.carrying_ids()[:MAX_EVIDENCE],
-                confidence=confidence_of(case),
-                parent=case.parent,
-                suspect=self._suspect(case),
-                by=by or msgspec.UNSET,
-                maintenance=case.maintenance or msgspec.UNSET,
-                similar=case.similar or msgspec.UNSET,
-            )
-        )
-
-    def _similar(self, case: Case) -> list[Similar]:
-        """Name the incidents of the past that a case is like."""
-        return [
-            Similar(
-                incident=alike.past.incident,
-                title=alike.past.title,
-                opened_at=to_rfc3339(alike.past.opened_at, self._zone),
-                resolved_at=to_rfc3339(alike.past.ended_at, self._zone),
-                why=alike.why,
-                verdict=alike.past.verdict,
-                said=alike.past.said,
-            )
-            for alike in self._memory.like(case)
-        ]
-
-    def _suspect(self, case: Case) -> SuspectRollout | msgspec.UnsetType:
-        found = case.suspect
-        if found is None:
-            return msgspec.UNSET
-        return SuspectRollout(
-            dimension=found.dimension,
-            value=found.value,
-            since=to_rfc3339(found.since, self._zone),
-            share=found.share,
-            among=found.among,
-        )
+            case.similar = similar_of(self._memory.like(case), self._zone)
+        note_told(case)
+        changes.append(change_of(case, change, reason, tick, self._zone, by))
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes with a version; restoring it continues as if uninterrupted."""
