@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.baseline import ShareBaseline
 from detectors.counts import CountTable
-from detectors.localise import BROAD, WITHIN_PRODUCT, Cause, dimensions_of, localise
+from detectors.localise import BROAD, IMPLIES, WITHIN_PRODUCT, Cause, dimensions_of, localise
 from detectors.recent import RecentEvents
 from detectors.shares import LongRunShares
 from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
@@ -92,6 +92,7 @@ class Causes:
         cause = self._localised(value, top, start, fixed, [] if place else DIMENSIONS, by_device=by_device)
         if not place:
             place = self._told_by_cell(anchor, cause.dims, top, strange, 0.0 if by_device else weak)
+            place = {name: told for name, told in place.items() if not self._implied(value, cause.dims, name, told)}
             if place:
                 fixed |= place
                 rest = [name for name in DIMENSIONS if name not in fixed]
@@ -141,6 +142,12 @@ class Causes:
             default=unheard,
         )
         return beyond if top.score - rival >= STANDS_OUT else {}
+
+    def _implied(self, value: int, dims: Mapping[str, str | list[str]], name: str, told: str) -> bool:
+        """Return whether nearly everybody of a named place is of this one, too: a city lies in its region."""
+        base = {key: each for key, each in dims.items() if isinstance(each, str)}
+        named = name in ("product", "model") or not base
+        return not named and self._long_run(value, base, base, name).get(told, 0.0) >= IMPLIES
 
     def _expected_at(self, value: int, fixed: Mapping[str, str], top: Strange) -> float:
         """Expected customers of a measure value in the broad cell in which its evidence was gathered."""

@@ -24,7 +24,7 @@ from qianshao.outcome import Rollup
 
 MAX_VALUES = 5_000
 """Codes, templates and ticket types that are counted; further ones are still counted in everything else."""
-MAX_SIGNATURES = 20_000
+MAX_SIGNATURES = 60_000
 """Combinations of dimensions as events carry them; further ones are counted without their own dimensions."""
 MAX_WORDS = 200_000
 

@@ -34,6 +34,8 @@ STRAY = 0.1
 STRAY_AT_MOST = 0.97
 EXPLAINS = 0.72
 """A combination explains the excess when, of those in it who state a dimension, this share carries the value."""
+HEARD = 0.15
+"""Of the excess at least this share must carry a value: where fewer state a dimension, they do not speak for all."""
 RARE = 0.005
 """A value that was hardly ever seen is taken to be this frequent."""
 BEAM = 8
@@ -89,9 +91,10 @@ class _Combination(NamedTuple):
 def dimensions_of(events: Sequence[Observation], common: Collection[str] = DIMENSIONS) -> list[str]:
     """Return the dimensions to try on events, in the order in which they are told: common ones, then the events' own.
 
-    Line and product come first; of the events' own so many as are looked at anywhere.
+    Line and product come first; of the events' own so many as are looked at anywhere, those that most events state.
     """
-    own = sorted({name for event in events for name in event.dims})[:MAX_OWN_DIMS]
+    stated = Counter(name for event in events for name in event.dims)
+    own = sorted(sorted(stated, key=lambda name: (-stated[name], name))[:MAX_OWN_DIMS])
     return [*sorted(common, key=lambda name: name not in ("line", "product")), *own]
 
 
@@ -220,6 +223,7 @@ class _Lattice:
         taken = {choice.name for choice in base.choices}
         alive = self.weights * base.agrees
         paid = sum(map(self._cost, base.choices))
+        least = max(LEAST, HEARD * (self.total - self.expected))
         for name in self.names:
             carry = self.carry[name]
             customers = (carry * alive).sum(axis=1)
@@ -227,10 +231,10 @@ class _Lattice:
                 continue
             if name in WITHIN_PRODUCT and "product" not in taken and self.values.get("product"):
                 continue
-            if not (customers >= LEAST).any():
+            if not (customers >= least).any():
                 continue
             share = self._share(base.choices, name, careful=True)
-            sets: list[tuple[int, ...]] = [(index,) for index in np.flatnonzero(customers >= LEAST).tolist()]
+            sets: list[tuple[int, ...]] = [(index,) for index in np.flatnonzero(customers >= least).tolist()]
             sets.extend(self._several(customers, alive, share))
             agrees = np.stack([carry[list(each)].any(axis=0) for each in sets]) | ~self.stated[name]
             frequent = np.clip(np.stack([share[list(each)].sum(axis=0) for each in sets]), RARE, 1.0)
@@ -359,6 +363,8 @@ class _Lattice:
             product = self._only("product", best)
             if product:
                 dims["product"] = product
+            elif only := self._only_line(best):
+                dims["line"] = only
         return {name: dims[name] for name in self.names if name in dims}
 
     def _only_model(self, best: _Combination) -> str:
@@ -373,6 +379,15 @@ class _Lattice:
         product = tuple(each for each in best.choices if each.name in BROAD)
         top = self.values["model"].index(model)
         return model if self._shares(product, "model")[top] < IMPLIES else ""
+
+    def _only_line(self, best: _Combination) -> str:
+        """The line to which all belong who ordinarily have what a combination names, '' if there are several.
+
+        It brings no evidence; but where no product is named, people look for the line.
+        """
+        others = tuple(each for each in best.choices if each.name != "line")
+        line = self._only("line", best)
+        return line if line and self._frequency(others, _Choice("line", (line,))) >= IMPLIES else ""
 
     def _only(self, name: str, best: _Combination) -> str:
         """The value of a dimension that nearly all carry who agree with a combination and state one, '' if several.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from detectors.localise import localise
+import msgspec
+
+from detectors.localise import dimensions_of, localise
 from qianshao.event import Observation
 
 NAMES = ("product", "line", "model", "firmware", "region", "channel")
@@ -121,6 +123,56 @@ def test_a_version_that_only_one_product_reports_is_named_with_the_product() -> 
     found = of_a_version(dict.fromkeys(range(12), "钱包"))
     cause = localise(found, 0.5, ("product", "line", "app_version"), of_one_product, by_device=True)
     assert cause.dims == {"product": "钱包", "app_version": "9.1"}
+
+
+def in_a_city(number: int, **dims: str) -> list[Observation]:
+    """Customers in 武汉 of two products of a line of three, who state further dimensions of their own."""
+    return [
+        Observation(
+            id=f"c{each}",
+            kind="chat",
+            ts=each,
+            customer=each + 1,
+            line="到家",
+            product=("外卖", "生鲜", "食品")[each % 3],
+            dims={"city": "武汉", **dims},
+        )
+        for each in range(number)
+    ]
+
+
+def of_cities(base: Mapping[str, str], name: str) -> Mapping[str, float]:
+    """One city in twenty; 武汉 is served by one line alone, and each city has five shops."""
+    shares = {
+        "line": {"到家": 1.0} if base.get("city") == "武汉" else {"到家": 0.5, "家居": 0.5},
+        "product": {"外卖": 0.4, "生鲜": 0.3, "食品": 0.3},
+        "city": {"武汉": 0.05, "其他": 0.95},
+        "store": {f"武汉{each}店": 0.2 if base.get("city") == "武汉" else 0.01 for each in range(5)},
+    }
+    return shares.get(name, {})
+
+
+def test_a_place_that_only_one_line_serves_is_named_with_the_line() -> None:
+    cause = localise(in_a_city(12), 0.5, ("product", "line", "city"), of_cities, by_device=False)
+    assert cause.dims == {"line": "到家", "city": "武汉"}
+
+
+def test_what_few_of_them_state_does_not_name_a_cause() -> None:
+    found = [
+        *in_a_city(40),
+        *(
+            msgspec.structs.replace(each, id=f"s{each.id}", customer=each.customer + 100)
+            for each in in_a_city(4, store="武汉3店")
+        ),
+    ]
+    cause = localise(found, 0.5, ("product", "line", "city", "store"), of_cities, by_device=False)
+    assert cause.dims == {"line": "到家", "city": "武汉"}
+
+
+def test_of_many_own_dimensions_those_are_tried_that_most_events_state() -> None:
+    own = dict.fromkeys(("alpha", "beta", "gamma", "delta"), "x")
+    found = [*in_a_city(9, zone="z"), *in_a_city(1, **own)]
+    assert dimensions_of(found, ("line",))[1:] == ["alpha", "beta", "city", "zone"]
 
 
 def test_a_version_of_several_products_is_named_without_one() -> None:
