@@ -131,6 +131,8 @@ class Case(msgspec.Struct, kw_only=True):
     """Each with the time of the newest event."""
     devices: dict[int, int] = {}
     evidence: dict[str, Proof] = {}
+    everywhere: Dims = {}
+    """The place in which several products fail at once; {} = one thing fails."""
     messages: int = 0
     topics: dict[str, int] = {}
     places: dict[str, dict[str, int]] = {}
@@ -249,6 +251,11 @@ class Case(msgspec.Struct, kw_only=True):
         self._make_room(key)
         self.dims = self._explaining_dims()
 
+    def fails_everywhere(self, place: Dims) -> None:
+        """Know from now on that whatever lies in a place fails, not one product there."""
+        self.everywhere = place
+        self.dims = self._explaining_dims()
+
     def absorb(self, other: Case) -> None:
         """Take over what another case of the same cause knows."""
         for key, theirs in other.witnessed.items():
@@ -270,6 +277,7 @@ class Case(msgspec.Struct, kw_only=True):
             if danger not in self.dangers and len(self.dangers) < MAX_NAMED:
                 self.dangers[danger] = number
         self.let_go = max(self.let_go, other.let_go)
+        self.everywhere = self.everywhere or other.everywhere
         if other.planned_until > self.planned_until:
             self.maintenance, self.planned_until = other.maintenance, other.planned_until
         for mine, others in ((self.customers, other.customers), (self.devices, other.devices)):
@@ -348,8 +356,10 @@ class Case(msgspec.Struct, kw_only=True):
     def _explaining_dims(self) -> Dims:
         """The dimensions of the witness that knows most of what is not ordinary.
 
-        Devices state theirs always, people seldom.
+        Devices state theirs always, people seldom. Where whatever lies in a place fails, it is the place.
         """
+        if self.everywhere:
+            return self.everywhere
         best = max(
             self.witnessed.items(),
             key=lambda item: (

@@ -7,7 +7,7 @@ from datetime import tzinfo
 from enum import IntEnum
 from typing import NamedTuple
 
-from qianshao.clock import HOUR_MS, waking_between
+from qianshao.clock import HOUR_MS, MINUTE_MS, waking_between
 from qianshao.desk.case import LEAST_STATED, Case, stated
 from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
 from qianshao.finding import Finding
@@ -19,6 +19,8 @@ SAME_PRODUCT_MS = 3 * HOUR_MS
 ANOTHER_CODE_MS = 6 * HOUR_MS
 """So long after a fault of a version another code of it is another cause."""
 EXACT_PLACE_MS = HOUR_MS
+BLACKOUT_MS = 30 * MINUTE_MS
+"""Within so long devices of several products fail in one place, where its power or network does."""
 SHARED_CUSTOMERS = 0.35
 LEAST_SHARED = 3
 ELSEWHERE = 0.2
@@ -50,10 +52,11 @@ ONE_SYSTEM = frozenset(("账号登录", "支付扣款", "发票", "优惠活动"
 """Topics that one system brings about for all lines: where two lines tell of one within hours, it is one cause."""
 TOPICS_OF = {
     "人身安全": frozenset(("安全隐患", "食品安全")),
-    "资金安全": frozenset(("诈骗信息",)),
-    "信息安全": frozenset(("信息隐私",)),
+    "资金安全": frozenset(("诈骗信息", "信息隐私")),
 }
 """What is told beside a danger and means the same."""
+SAME_FAMILY = {"信息安全": "资金安全"}
+"""Who is called by a swindler that knows the order says that it leaked, and whose data leaked is called."""
 UNNAMED_MEASURES = ("negative", "trouble")
 """What says that something is wrong, and not what: no two causes have it in common."""
 OWN_MEASURES = ("code", "template", "metric")
@@ -175,6 +178,30 @@ def one_cause(one: Case, other: Case) -> bool:
     """Two cases are one cause when their places agree and they share enough of the smaller one's customers."""
     shared = _share_of_smaller(one.customers, other.customers)
     return shared >= SHARED_CUSTOMERS and not contradict(one.dims, other.dims)
+
+
+def blackout(one: Case, other: Case) -> dict[str, str | list[str]]:
+    """Return the place in which devices of two products of one line began to fail at once, {} if it is not so.
+
+    Each product has codes and a case of its own; that two break in one place within half an hour is rarer than that its
+    power or network does. Where that is known, further products may follow for hours. Not where a firmware is named:
+    that is what broke.
+    """
+    places = [
+        {name: value for name, value in case.dims.items() if name not in ("line", "product", "model", "channel")}
+        for case in (one, other)
+    ]
+    line = _most(one.places.get("line", {}))
+    if not places[0] or places[0] != places[1] or "firmware" in places[0] or line is None:
+        return {}
+    failing = all(
+        any(each.witness == "devices" and each.opens for each in case.witnessed.values()) for case in (one, other)
+    )
+    within = SAME_PRODUCT_MS if one.everywhere or other.everywhere else BLACKOUT_MS
+    if not failing or line != _most(other.places.get("line", {})) or abs(one.created - other.created) > within:
+        return {}
+    same = "product" in one.dims and one.dims.get("product") == other.dims.get("product")
+    return {} if same else {"line": line, **places[0]}
 
 
 def _silent_alike(finding: Finding, case: Case) -> Bond:
@@ -391,13 +418,17 @@ def _said(measure: str, case: Case) -> list[str]:
 
 
 def _families(dangers: Iterable[str]) -> set[str]:
-    return {danger.partition("/")[0] for danger in dangers}
+    """The families of dangers, those told of one cause as one."""
+    families = {danger.partition("/")[0] for danger in dangers}
+    return {SAME_FAMILY.get(each, each) for each in families}
 
 
 def _same_subject(one: Case, other: Case) -> bool:
-    """Both are about the same: a measure value that names something, or the topic of most of their customers."""
+    """Both are about the same: a measure value that names something, a family of dangers, or most customers' topic."""
     topic = _most(one.topics)
     if topic is not None and topic == _most(other.topics):
+        return True
+    if _families(_said("danger", one)) & _families(_said("danger", other)):
         return True
     nothing = ("topic", *UNNAMED_MEASURES)
     return any(key in other.witnessed for key in one.witnessed if key.partition(":")[0] not in nothing)

@@ -13,7 +13,7 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, waking_after
 from qianshao.config import Config
 from qianshao.desk.case import Case
-from qianshao.desk.correlate import Bond, belongs, explains, one_cause, said_by, still_explains, twins
+from qianshao.desk.correlate import Bond, belongs, blackout, explains, one_cause, said_by, still_explains, twins
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
@@ -28,7 +28,7 @@ from qianshao.incident import Change, IncidentChange, Reason
 from qianshao.push import Push
 from qianshao.series import Series
 
-VERSION = 5
+VERSION = 6
 RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long, nights not counted, is resolved."""
 WATCH_MS = 6 * HOUR_MS
@@ -304,8 +304,13 @@ class Desk:
     def _unite(self, case: Case, tick: int, changes: list[IncidentChange], pushes: list[Push]) -> Case:
         """Merge a case with every live one that turns out to be the same cause; return what is left of it."""
         for other in sorted(self._cases.values(), key=lambda one: (one.created, one.incident)):
-            if other is not case and other.status in _LIVE and case.status in _LIVE and one_cause(case, other):
+            if other is case or other.status not in _LIVE or case.status not in _LIVE:
+                continue
+            place = blackout(case, other)
+            if place or one_cause(case, other):
                 keep, drop = sorted((case, other), key=_told_first)
+                if place:
+                    keep.fails_everywhere(place)
                 self._merge(keep, drop, tick, changes, pushes, reason="same_cause")
                 case = keep
         return case

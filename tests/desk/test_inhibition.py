@@ -149,6 +149,21 @@ def test_another_danger_is_not_explained_by_a_danger() -> None:
     assert told(changes) == [("opened", "open", "danger_reported")]
 
 
+def test_who_says_that_the_swindler_knew_the_order_is_explained_by_the_swindle() -> None:
+    def about(topic: str, found: Finding) -> Finding:
+        evidence = tuple(msgspec.structs.replace(event, topic=topic) for event in found.evidence)
+        return msgspec.structs.replace(found, evidence=evidence)
+
+    target, hours = desk(), NOON + 4 * HOUR_MS
+    swindle = outage(dims=WALLET, product="钱包", measure="danger", value="资金安全", danger="资金安全/诈骗")
+    swindle = about("诈骗信息", swindle)
+    target.advance([swindle, later(swindle, 220)], hours)
+    leak = refunds(range(60, 66), tick=hours, measure="danger", value="信息安全", danger="信息安全/隐私泄露")
+    changes, pushes, _ = target.advance([about("信息隐私", leak)], hours)
+    assert told(changes) == [("watched", "watching", "inhibited_by_parent")]
+    assert pushes == []
+
+
 def test_a_silent_channel_neither_explains_nor_is_explained() -> None:
     target = desk()
     target.advance([msgspec.structs.replace(outage(measure="contacts"), kind="silence")], NOON)
