@@ -194,11 +194,12 @@ class Bank:
             for voice in voices:
                 self.likeness.hear(voice)
             plan = self.calendar.planned(tick - 1)
-            findings.extend(self._decide(rows, tick, plan))
+            found = self._decide(rows, tick, plan)
             vocabulary, documents = self.census.vocabulary, self.census.documents
             if self.emerging is not None:
-                findings.extend(self.emerging.decide(tick, vocabulary, documents, plan))
-            findings.extend(self.likeness.decide(tick, vocabulary, documents, plan))
+                found.extend(self.emerging.decide(tick, vocabulary, documents, plan))
+            found.extend(self.likeness.decide(tick, vocabulary, documents, plan))
+            findings.extend(each for each in found if not self._said_of_work(each))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -253,6 +254,8 @@ class Bank:
         devices = self._by_device[table.row_measured[rows]]
         everybody[devices] = np.maximum(everybody[devices], counts[devices])
         mean = self.baseline.expected(rows, everybody)
+        others = everybody[devices] - counts[devices]
+        mean[devices] = np.minimum(mean[devices], self.baseline.beside(rows[devices], others))
         mean[devices] = np.maximum(mean[devices], self.baseline.own(rows[devices]))
         spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
         rare = np.flatnonzero(harmed[kept])
@@ -303,6 +306,16 @@ class Bank:
             if found is not None:
                 findings.append(found)
         return findings
+
+    def _said_of_work(self, finding: Finding) -> bool:
+        """Return whether people say at night what planned work of that day brings about; harm is none of it.
+
+        Work is done at night: who cannot pay then is told so in the app. What still fails in the morning is a fault.
+        """
+        work = self.calendar.nightly_work(finding.tick - 1)
+        if not work or finding.witness == "devices" or finding.series.measure == "danger":
+            return False
+        return worked_on(finding.evidence, work)
 
     def _day_known(self, tick: int) -> bool:
         """Return whether the peaks of a first day, of most of its hours at least, are known."""

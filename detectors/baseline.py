@@ -16,6 +16,8 @@ PARENT_WEIGHT = 30.0
 SIGHT_PRIOR = 0.5
 """Customers a never-seen value is taken to have had already: it keeps the first one from being infinitely strange."""
 MINIMUM_SHAPE = 0.5
+HALF_OF_A_CELL = 0.5
+"""A row with a larger share is what its cell ordinarily shows: the few others say nothing of it."""
 SETTLED_CUSTOMERS = 400.0
 SETTLED_MEAN = 0.8
 """Dispersion is learnt only where the share itself is known and brings about a customer an hour: the error of an
@@ -99,6 +101,18 @@ class ShareBaseline:
         """Return expected counts for `rows`, shaped as `everybody`: (rows, windows)."""
         self.follow()
         mean: Floats = self.share[rows, None] * everybody + 1e-6
+        return mean
+
+    def beside(self, rows: Ints, others: Floats) -> Floats:
+        """Return expected counts beside so many who are none of the row's: (rows, windows), shaped as `others`.
+
+        Where most who come are a row's victims, they would raise what is expected of them; the others do not. Infinite
+        where a row is ordinarily more than half of its cell.
+        """
+        self.follow()
+        share = self.share[rows]
+        odds = np.where(share <= HALF_OF_A_CELL, share / np.maximum(1.0 - share, HALF_OF_A_CELL), np.inf)
+        mean: Floats = odds[:, None] * (others + 1e-6)
         return mean
 
     def own(self, rows: Ints) -> Floats:

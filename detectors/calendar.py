@@ -9,6 +9,7 @@ from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import NamedTuple
 
+from qianshao.clock import is_waking
 from qianshao.errors import InputError
 
 UNSTATED_MULTIPLIER = 1.5
@@ -17,7 +18,7 @@ UNSTATED_MULTIPLIER = 1.5
 _WORK = r"(?:维护|检修|割接|停机|停服)"
 """In the name of a planned day: what is worked on may be away, and its devices say so."""
 _OF_ANYTHING = re.compile(rf"(?:全线|系统|平台|云平台|服务器?|机房|网络|计划|例行|夜间|停机|停服|升级)*{_WORK}")
-"""A name that says no more than that."""
+"""What of a name says no more than that; what is left says of what: 钱包系统维护 is of a wallet."""
 
 _COLUMNS = ("date", "name", "line", "expected_multiplier")
 
@@ -40,8 +41,7 @@ class Calendar:
         self._work: dict[str, list[tuple[str, str]]] = {}
         for planned in days:
             if re.search(_WORK, planned.name):
-                name = "" if _OF_ANYTHING.fullmatch(planned.name) else planned.name
-                self._work.setdefault(planned.day, []).append((planned.line, name))
+                self._work.setdefault(planned.day, []).append((planned.line, _OF_ANYTHING.sub("", planned.name)))
             lines = self._days.setdefault(planned.day, {})
             lines[planned.line] = max(lines.get(planned.line, 1.0), planned.multiplier)
 
@@ -100,14 +100,19 @@ class Calendar:
         return self._days.get(self._day(ts_ms), {}) if self._days else {}
 
     def work(self, ts_ms: int) -> Sequence[tuple[str, str]]:
-        """Return the planned work on the day of a time, each with its line, "" = all, and its name, "" = of anything.
+        """Return the planned work on the day of a time, each with its line, "" = all, and what its name
+        says is worked on, "" = anything.
 
         >>> from zoneinfo import ZoneInfo
         >>> day = PlannedDay("2026-11-11", "净化器云平台维护", "家居", 1.5)
         >>> Calendar([day, day._replace(name="双十一")], ZoneInfo("Asia/Shanghai")).work(1794355200000)
-        [('家居', '净化器云平台维护')]
+        [('家居', '净化器')]
         """
         return self._work.get(self._day(ts_ms), []) if self._work else []
+
+    def nightly_work(self, ts_ms: int) -> Sequence[tuple[str, str]]:
+        """Return the planned work on the day of a time, as `work` does, if the time lies in its night."""
+        return [] if is_waking(ts_ms, self._zone) else self.work(ts_ms)
 
     def _day(self, ts_ms: int) -> str:
         return datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date().isoformat()

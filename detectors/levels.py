@@ -7,6 +7,7 @@ from typing import Any
 from qianshao.event import Observation
 
 LOUD = frozenset(("warn", "error", "fatal"))
+QUIET = frozenset(("info", "debug"))
 MILD_DEVICES = 3.0
 """So many device hours at the level of information must be known before it can be said."""
 MOSTLY_MILD = 0.75

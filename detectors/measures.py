@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence, Set
 from functools import lru_cache
 
 from detectors.counts import Measured
-from detectors.levels import LOUD
+from detectors.levels import LOUD, QUIET
 from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation, summary
 from qianshao.finding import SignalKind
 
@@ -20,6 +20,8 @@ GRUMBLES = frozenset(("超时", "态度差", "没人理"))
 """Faults of the shipped taxonomy that customers tell of in every rush hour."""
 DANGEROUS_TOPICS = frozenset(("安全隐患", "诈骗信息"))
 """Topics of the shipped taxonomy whose words count as nothing where no danger is asserted."""
+HARM_OR_NOTHING = frozenset(("食物中毒", "起火", "爆炸", "触电", "被骗"))
+"""Faults of the shipped taxonomy that are dangers: where none is asserted, they are what people heard or fear."""
 BODILY = "人身安全"
 SUSPICIOUS = "资金安全/可疑来电"
 BENIGN_TYPES = ("咨询", "其他", "其它", "表扬")
@@ -55,9 +57,10 @@ _TRIAL = re.compile(
     re.IGNORECASE,
 )
 """Staff trying out the service say so."""
+_MAINTAINED = re.compile(r"(?<![a-z])maint(?:enance)?(?![a-z])|维护(?:窗口|模式|时段|期间|中)", re.IGNORECASE)
 _UNRELEASED = re.compile(
-    r"^v?0\.0\.[0-9]+[-_. +]?[a-z]{2}"
-    r"|[0-9][-_. +]?(?:alpha|beta|rc|dev|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
+    r"^v?(?:0\.0\.[0-9]+[-_. +]?[a-z]{2}|9\.9\.9)"
+    r"|[0-9][-_. +]?(?:alpha|beta|rc|dev|lab|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
     r"|pre(?:view|prod)?|sandbox|dogfood|mock|内测|测试|联调)(?![a-z])",
     re.IGNORECASE,
 )
@@ -65,9 +68,15 @@ _UNRELEASED = re.compile(
 
 
 def device_measures(observation: Observation) -> list[Measured]:
-    """What a device log counts as by its words: its code, or the template of an error without one."""
+    """What a device log counts as by its words: its code, or the template of an error without one.
+
+    A code that a device writes for information is no fault: a self-test that was passed, a session that began. Nor is
+    what it writes of maintenance.
+    """
+    if _MAINTAINED.search(observation.text) is not None:
+        return []
     if observation.code:
-        return [("code", observation.code)]
+        return [] if observation.level in QUIET else [("code", observation.code)]
     if observation.level in LOUD and observation.template:
         return [("template", observation.template)]
     return []
@@ -85,7 +94,8 @@ def voice_measures(observation: Observation) -> list[Measured]:
             measures.append(("topic", observation.topic))
         if observation.theme and may_open("theme", observation.theme):
             measures.append(("theme", observation.theme))
-        measures.extend(("term", term) for term in observation.terms[:4])
+        terms = observation.terms[:4]
+        measures.extend(("term", term) for term in terms if observation.danger or term not in HARM_OR_NOTHING)
     if observation.sentiment < CLEARLY_NEGATIVE:
         measures.append(("negative", ""))
     if observation.danger:
@@ -147,7 +157,8 @@ def worked_on(events: Sequence[Observation], work: Sequence[tuple[str, str]]) ->
     """Return whether most events come from what is worked on today, as `Calendar.work` says: by line and by name."""
 
     def concerns(event: Observation, line: str, name: str) -> bool:
-        named = not name or any(thing and thing in name for thing in (event.product, event.line))
+        things = [thing for thing in (event.product, event.line) if thing]
+        named = not name or any(thing in name or name in thing for thing in things)
         return (not line or event.line == line) and named
 
     return 2 * sum(any(concerns(event, *each) for each in work) for event in events) > len(events)

@@ -50,6 +50,9 @@ ALIVE = 0.5
 ALIVE_LEAST = 10.0
 """What a source must have given of so many expected signs before its silence, on the first day of its kind."""
 TOLD_AGAIN_MS = HOUR_MS
+ALL_LEAST = 5.0
+"""Where all others give at most the share `REST` of so many expected signs, the log has ended or its feed has: what is
+read tells nothing of any one source."""
 _STEADY = 5.0
 """The others are taken to have given so many signs more than they did: few say little of how busy it is."""
 
@@ -271,6 +274,8 @@ class SilenceWatch:
                 return 0.0
             return given * share / (1.0 - share)
         ordinary = sum(each for each in usual if each is not None)
+        if ordinary >= ALL_LEAST and given <= REST * ordinary:
+            return 0.0
         return own * min(1.0, (given + _STEADY) / (ordinary + _STEADY))
 
     def _fellow(self, source: Source, other: Source) -> bool:

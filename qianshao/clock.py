@@ -70,6 +70,16 @@ def waking_after(start_ms: int, span_ms: int, zone: tzinfo) -> int:
     return round(morning.timestamp() * 1000) + of_day + 1
 
 
+def is_waking(ts_ms: int, zone: tzinfo) -> bool:
+    """Return whether customers are awake at a moment, epoch milliseconds.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> is_waking(from_rfc3339("2025-12-11T02:30:00.000+08:00"), ZoneInfo("Asia/Shanghai"))
+    False
+    """
+    return _waking(ts_ms, zone) % (AWAKE_UNTIL - AWAKE_FROM) > 0
+
+
 @lru_cache(maxsize=4_096)
 def _waking(ts_ms: int, zone: tzinfo) -> int:
     moment = datetime.fromtimestamp(ts_ms / 1000, tz=zone)

@@ -107,6 +107,10 @@ def test_devices_that_are_away_on_a_day_of_planned_work_open_nothing() -> None:
     assert outages(PlannedDay("2025-12-11", "系统维护", "", 1.5)) == []
 
 
+def test_work_is_named_by_a_part_of_a_products_name() -> None:
+    assert outages(PlannedDay("2025-12-11", "净化系统维护", "家居", 1.1)) == []
+
+
 @pytest.mark.parametrize(
     "planned",
     [
@@ -119,3 +123,46 @@ def test_devices_that_are_away_on_a_day_of_planned_work_open_nothing() -> None:
 )
 def test_work_on_something_else_explains_no_outage(planned: PlannedDay) -> None:
     assert outages(planned)
+
+
+WORK = PlannedDay("2025-12-11", "钱包系统维护", "数码", 1.1)
+
+
+def complaints(hour: int, *planned: PlannedDay) -> list[Finding]:
+    """Three days of customers of two products; on the third, from an hour on, those of one say that they cannot pay."""
+    bank = Bank(Detection(), root=False, decision_ms=10_000, zone=ZONE, calendar=Calendar(list(planned), ZONE))
+    begin = NOON + (hour - 12) * 3_600_000
+    start = begin - 60 * 3_600_000
+    events = []
+    for number in range(61 * 20):
+        ts = start + number * 180_000
+        fails = ts >= begin and number % 2 == 0
+        events.append(
+            Observation(
+                id=str(number),
+                kind="chat",
+                role="customer",
+                ts=ts,
+                line="数码",
+                product="钱包支付" if number % 2 == 0 else "平板",
+                customer=number + 1,
+                text=f"付不了款{number}" if fails else f"怎么用{number}",
+                topic="支付扣款" if fails else "使用咨询",
+                terms=("支付失败",) if fails else (),
+                sentiment=-0.6 if fails else 0.0,
+            )
+        )
+    return [finding for finding in bank.advance(events, start + 61 * 3_600_000)[0] if finding.opens]
+
+
+def test_what_people_say_at_night_of_planned_work_opens_nothing() -> None:
+    assert complaints(2)
+    assert complaints(2, WORK) == []
+
+
+def test_what_people_say_by_day_opens_although_work_was_planned() -> None:
+    assert complaints(10, WORK)
+
+
+def test_work_on_another_product_explains_nothing_that_people_say() -> None:
+    assert complaints(2, WORK._replace(name="门锁平台维护"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detectors.measures import benign, is_trial, mislabelled
+from detectors.measures import benign, device_measures, is_trial, mislabelled, voice_measures
 from qianshao.event import Observation
 
 
@@ -78,10 +78,41 @@ def test_a_version_that_customers_do_not_have_yet_counts_as_nothing() -> None:
     assert is_trial(event(kind="device", dims={"app_version": "6.0.0-int3"}))
     assert is_trial(event(kind="device", dims={"app_version": "1.0.1-dogfood"}))
     assert is_trial(event(kind="device", dims={"app_version": "0.0.1-lab"}))
+    assert is_trial(event(kind="device", firmware="3.4.1-lab"))
+    assert is_trial(event(kind="device", firmware="9.9.9"))
+    assert not is_trial(event(kind="device", dims={"app_version": "3.1label"}))
     assert not is_trial(event(kind="device", firmware="0.0.12"))
     assert not is_trial(event(kind="device", dims={"app_version": "3.1interim"}))
     assert not is_trial(event(kind="device", dims={"app_version": "3.1premium"}))
     assert not is_trial(event(kind="device", firmware="4.4.30-release", dims={"app_version": "8.5.0"}))
+
+
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_a_code_that_is_only_for_information_is_no_fault(level: str) -> None:
+    assert device_measures(event("selfcheck pass IX-77", kind="device", code="IX-77", level=level)) == []
+
+
+@pytest.mark.parametrize("level", ["warn", "error", "fatal", ""])
+def test_a_code_of_any_other_level_counts(level: str) -> None:
+    assert device_measures(event("stall PM-44", kind="device", code="PM-44", level=level)) == [("code", "PM-44")]
+
+
+@pytest.mark.parametrize("text", ["pay resp=E3900 maintenance window", "gw/maint rc=5003", "平台维护中，稍后重试"])
+def test_a_device_that_speaks_of_maintenance_reports_no_fault(text: str) -> None:
+    assert device_measures(event(text, kind="device", code="E3900", level="warn", template=text)) == []
+
+
+@pytest.mark.parametrize("text", ["mainthread blocked 3s", "main thread E12", "未按时维护滤芯"])
+def test_what_only_sounds_like_maintenance_counts(text: str) -> None:
+    assert device_measures(event(text, kind="device", code="E12", level="error")) == [("code", "E12")]
+
+
+def test_a_fault_that_is_a_danger_counts_only_where_it_is_asserted() -> None:
+    heard = event("大家在传食物中毒，问一下", topic="食品安全", terms=("食物中毒", "异物"))
+    assert ("term", "食物中毒") not in voice_measures(heard)
+    assert ("term", "异物") in voice_measures(heard)
+    suffered = event("吃完食物中毒进医院了", terms=("食物中毒",), danger="人身安全/食物中毒")
+    assert ("term", "食物中毒") in voice_measures(suffered)
 
 
 def tickets(*texts: str, topic: str = "") -> list[Observation]:

@@ -188,6 +188,17 @@ def test_a_log_that_pauses_altogether_is_no_silence_of_a_source() -> None:
     assert not any(each.opens for each in told(events, until=NOON + 4 * HOUR_MS))
 
 
+def test_where_the_log_ends_no_source_is_silent() -> None:
+    end = START + 4 * DAY_MS + 20 * HOUR_MS
+    heartbeats = [
+        Observation(id=f"beat{ts}", kind="device", ts=ts, line="家居", device=ts // 20_000)
+        for ts in range(START, end, 20_000)
+    ]
+    events = sorted([*centre(5), *heartbeats], key=lambda event: (event.ts, event.id))
+    events = [each for each in events if each.ts < end]
+    assert not any(each.opens for each in told(events, until=end + 2 * HOUR_MS))
+
+
 def test_a_channel_that_was_closed_for_good_is_ordinary_after_days() -> None:
     events = centre(14, small=20.0, alive=silent_from("wechat", NOON, START + 30 * DAY_MS))
     found = told(events, until=START + 14 * DAY_MS)
