@@ -60,9 +60,9 @@ def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[
 
     A line shard counts the combinations below a business line; the root shard those that cross lines, but `everybody`
     in all of them, since a cause found across lines is placed by who is ordinarily seen where. `everybody` is counted
-    by region and the events' own dimensions together, and by each two of those, too: a warehouse that serves a region,
-    a shop that stands in a city, is no second place. The parent is the largest earlier cell that the cell refines, so a
-    sparse cell can start from its parent's level.
+    by region or channel and the events' own dimensions together, and by each two of those, too: a warehouse that serves
+    a region, a shop that stands in a city, a version that one channel has, is no second place. The parent is the
+    largest earlier cell that the cell refines, so a sparse cell can start from its parent's level.
 
     >>> cells_of((("line", "家居"), ("product", "门锁"), ("region", "华东")), root=False)[1]
     ((('line', '家居'), ('product', '门锁')), 0)
@@ -78,7 +78,10 @@ def cells_of(signed: Signature, *, root: bool, everybody: bool = False) -> list[
         groups.extend(group for name in own for group in (("line", name), ("line", "product", name)))
     if everybody:
         groups.extend(
-            group for name in own for group in (("line", "region", name), ("line", "product", "region", name))
+            ("line", *product, where, name)
+            for name in own
+            for where in ("region", "channel")
+            for product in ((), ("product",))
         )
         groups.extend(group for pair in combinations(own, 2) for group in (("line", *pair), ("line", "product", *pair)))
     if everybody and root:

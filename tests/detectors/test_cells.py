@@ -17,6 +17,12 @@ def test_everybody_is_counted_by_two_of_the_events_own_dimensions_together() -> 
     assert (("city", "武汉"), ("store", "武汉3店")) in counted(root=True, everybody=True)
 
 
+def test_everybody_is_counted_by_channel_and_own_dimension_together() -> None:
+    signed = (("app_version", "8.5.0"), ("channel", "app"), ("line", "到家"))
+    for root in (False, True):
+        assert signed in {cell for cell, _ in cells_of(signed, root=root, everybody=True)}
+
+
 def test_what_is_said_is_counted_by_one_of_them_only() -> None:
     own = {"city", "store"}
     for root in (False, True):
