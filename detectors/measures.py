@@ -58,6 +58,7 @@ _TRIAL = re.compile(
 )
 """Staff trying out the service say so."""
 _MAINTAINED = re.compile(r"(?<![a-z])maint(?:enance)?(?![a-z])|维护(?:窗口|模式|时段|期间|中)", re.IGNORECASE)
+"""A log line that speaks of work on the service."""
 _UNRELEASED = re.compile(
     r"^v?(?:0\.0\.[0-9]+[-_. +]?[a-z]{2}|9\.9\.9)"
     r"|[0-9][-_. +]?(?:alpha|beta|rc|dev|lab|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
@@ -73,13 +74,13 @@ def device_measures(observation: Observation) -> list[Measured]:
     A code that a device writes for information is no fault: a self-test that was passed, a session that began. Nor is
     what it writes of maintenance.
     """
-    if _MAINTAINED.search(observation.text) is not None:
+    if observation.code and observation.level not in QUIET:
+        measured = ("code", observation.code)
+    elif not observation.code and observation.template and observation.level in LOUD:
+        measured = ("template", observation.template)
+    else:
         return []
-    if observation.code:
-        return [] if observation.level in QUIET else [("code", observation.code)]
-    if observation.level in LOUD and observation.template:
-        return [("template", observation.template)]
-    return []
+    return [] if _MAINTAINED.search(observation.text) else [measured]  # of few lines only: most are heartbeats
 
 
 def voice_measures(observation: Observation) -> list[Measured]:

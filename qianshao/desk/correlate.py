@@ -187,6 +187,9 @@ def blackout(one: Case, other: Case) -> dict[str, str | list[str]]:
     power or network does. Where that is known, further products may follow for hours. Not where a firmware is named:
     that is what broke.
     """
+    within = SAME_PRODUCT_MS if one.everywhere or other.everywhere else BLACKOUT_MS
+    if abs(one.created - other.created) > within:  # most live cases; asked of every one at every finding
+        return {}
     places = [
         {name: value for name, value in case.dims.items() if name not in ("line", "product", "model", "channel")}
         for case in (one, other)
@@ -197,8 +200,7 @@ def blackout(one: Case, other: Case) -> dict[str, str | list[str]]:
     failing = all(
         any(each.witness == "devices" and each.opens for each in case.witnessed.values()) for case in (one, other)
     )
-    within = SAME_PRODUCT_MS if one.everywhere or other.everywhere else BLACKOUT_MS
-    if not failing or line != _most(other.places.get("line", {})) or abs(one.created - other.created) > within:
+    if not failing or line != _most(other.places.get("line", {})):
         return {}
     same = "product" in one.dims and one.dims.get("product") == other.dims.get("product")
     return {} if same else {"line": line, **places[0]}
