@@ -30,7 +30,6 @@ from detectors.measures import (
     benign,
     bodily,
     harm_done,
-    is_trial,
     may_open,
     mislabelled,
     only_warned,
@@ -39,12 +38,14 @@ from detectors.measures import (
 )
 from detectors.mood import SHIFT_LIFT, shifted
 from detectors.rare import expectation_without
+from detectors.releases import Releases
 from detectors.repeats import SETTLED_MS
 from detectors.shares import LongRunShares
 from detectors.silence import SilenceWatch
 from detectors.storms import Storms
 from detectors.surges import EVERYBODY, Surges
 from detectors.tail import upper_score
+from detectors.trials import Trials
 from detectors.trouble import MAY_BE_CALM, calm
 from detectors.volumes import Volumes
 from qianshao.clock import DAY_MS, HOUR_MS, grid_tick
@@ -150,6 +151,8 @@ class Bank:
         self.board = Board(self.table, self.baseline, Volumes(self.table, self.calendar, zone))
         self.storms = Storms(self.table, root=root)
         self.surges = Surges(self.table, self.baseline, self.board.volumes, root=root)
+        self._trials = Trials()
+        self._releases = Releases(self.table, self.baseline)
         self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self._causes = Causes(self.table, self.baseline, self.shares, self.census.recent, root=root)
         self.emerging = Emerging(settings, self._ordinarily) if root else None
@@ -170,7 +173,7 @@ class Bank:
         """Count ordered observations, decide every tick up to `watermark`, and close the bins that end before it."""
         findings: list[Finding] = []
         rollups: list[Rollup] = []
-        observations = [observation for observation in observations if not is_trial(observation)]
+        observations = self._trials.leave_out(observations)
         if not self.watermark:
             if not observations:
                 return findings, rollups
@@ -199,7 +202,7 @@ class Bank:
             if self.emerging is not None:
                 found.extend(self.emerging.decide(tick, vocabulary, documents, plan))
             found.extend(self.likeness.decide(tick, vocabulary, documents, plan))
-            findings.extend(each for each in found if not self._said_of_work(each))
+            findings.extend(each for each in found if not self._of_nightly_work(each))
             start = end
         self._roll_to(watermark, findings, rollups)
         self.watermark = max(self.watermark, watermark)
@@ -257,6 +260,7 @@ class Bank:
         others = everybody[devices] - counts[devices]
         mean[devices] = np.minimum(mean[devices], self.baseline.beside(rows[devices], others))
         mean[devices] = np.maximum(mean[devices], self.baseline.own(rows[devices]))
+        mean[devices] = np.maximum(mean[devices], self._releases.least(rows[devices]))
         spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
         rare = np.flatnonzero(harmed[kept])
         if len(rare):
@@ -307,15 +311,14 @@ class Bank:
                 findings.append(found)
         return findings
 
-    def _said_of_work(self, finding: Finding) -> bool:
-        """Return whether people say at night what planned work of that day brings about; harm is none of it.
+    def _of_nightly_work(self, finding: Finding) -> bool:
+        """Return whether planned work of that day brings it about at night; no harm that people tell of is.
 
-        Work is done at night: who cannot pay then is told so in the app. What still fails in the morning is a fault.
+        Work is done at night: devices fail then, and who cannot pay is told so in the app. What still fails in the
+        morning is a fault.
         """
         work = self.calendar.nightly_work(finding.tick - 1)
-        if not work or finding.witness == "devices" or finding.series.measure == "danger":
-            return False
-        return worked_on(finding.evidence, work)
+        return bool(work) and finding.series.measure != "danger" and worked_on(finding.evidence, work)
 
     def _day_known(self, tick: int) -> bool:
         """Return whether the peaks of a first day, of most of its hours at least, are known."""
@@ -497,6 +500,7 @@ class Bank:
                 "baseline": self.baseline.snapshot(),
                 "board": self.board.snapshot(),
                 "storms": self.storms.snapshot(),
+                "trials": self._trials.snapshot(),
                 "silence": self.silence.snapshot(),
                 "emerging": None if self.emerging is None else self.emerging.snapshot(),
                 "likeness": self.likeness.snapshot(),
@@ -527,6 +531,7 @@ class Bank:
         self.baseline.restore(state["baseline"])
         self.board.restore(state["board"])
         self.storms.restore(state["storms"])
+        self._trials.restore(state.get("trials", ()))
         self.silence.restore(state["silence"])
         if self.emerging is not None:
             self.emerging.restore(state["emerging"])

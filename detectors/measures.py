@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence, Set
-from functools import lru_cache
 
 from detectors.counts import Measured
 from detectors.levels import LOUD, QUIET
@@ -47,25 +46,8 @@ who must be unhappy while no more come than usual, or must have come back: nothi
 LIFT_ALONE = {"trouble": 5.0}
 """How many times as many as expected must tell of trouble: one product has bad days, and everybody may have his own."""
 _ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]|能不能|可不可以")
-_TRIAL = re.compile(
-    r"(?:测试|联调|压测|回归|test).{0,8}(?:忽略|勿(?:处理|回|理|动)|(?:不用|无需)(?:处理|理|管))"
-    r"|(?:冒烟|回归|压力|联调|自动化)测试|自动化脚本|^\W*(?:测试|压测|回归用例|test)[\W\d]*$|^【测试】|^\W*测试[:：]"
-    r"|^\W*(?:测试|回归|联调).{0,10}(?:流程|用例|场景|脚本|链路)"
-    r"|(?:测试|联调|走查|演练)(?:工?单)?.{0,4}(?:关闭|可关|关单|(?:勿|不用|无需)跟)|^\W*(?:内部)?(?:演练|走查|联调|测试)单\W*$"
-    r"|\bUAT\b|\bQA(?:走查|验证|回归|测试)|(?:验收|测试|回归)用例|^\W*用例\W{0,2}\d|构建号|内部?自测"
-    r"|沙[箱盒](?:环境|下单|支付|验证)|冒烟\W*\d*\W*(?:ok\b|pass|通过)",
-    re.IGNORECASE,
-)
-"""Staff trying out the service say so."""
 _MAINTAINED = re.compile(r"(?<![a-z])maint(?:enance)?(?![a-z])|维护(?:窗口|模式|时段|期间|中)", re.IGNORECASE)
 """A log line that speaks of work on the service."""
-_UNRELEASED = re.compile(
-    r"^v?(?:0\.0\.[0-9]+[-_. +]?[a-z]{2}|9\.9\.9)"
-    r"|[0-9][-_. +]?(?:alpha|beta|rc|dev|lab|snapshot|test|int(?:ernal)?|qa|uat|sit|stag(?:e|ing)|debug|nightly|canary"
-    r"|pre(?:view|prod)?|sandbox|dogfood|mock|内测|测试|联调)(?![a-z])",
-    re.IGNORECASE,
-)
-"""A version that customers do not have yet."""
 
 
 def device_measures(observation: Observation) -> list[Measured]:
@@ -105,24 +87,6 @@ def voice_measures(observation: Observation) -> list[Measured]:
         if kind:
             measures.append(("danger", family))
     return measures
-
-
-@lru_cache(maxsize=10_000)
-def _unreleased(version: str) -> bool:
-    return _UNRELEASED.search(version) is not None
-
-
-def is_trial(observation: Observation) -> bool:
-    """Return whether staff are only trying out the service.
-
-    >>> is_trial(Observation(id="a", kind="ticket", ts=0, text="测试单请忽略"))
-    True
-    """
-    if observation.firmware and _unreleased(observation.firmware):
-        return True
-    if observation.dims and any(map(_unreleased, observation.dims.values())):
-        return True
-    return observation.kind != "device" and _TRIAL.search(observation.text[:40]) is not None
 
 
 def bodily(measure: str, value: str) -> bool:

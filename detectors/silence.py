@@ -58,7 +58,7 @@ _STEADY = 5.0
 
 _BINS = 12
 _RING = 36
-_CHANNEL_WINDOWS = (2, 6, 12, 18, 24, 36)
+_CHANNEL_WINDOWS = (2, 6, 9, 12, 18, 24, 36)
 _OTHER_WINDOWS = (12, 18, 24, 36)
 """In bins of five minutes. A gateway that holds a line back for forty minutes is no silence: of a line or a kind, an
 hour must be quite empty."""

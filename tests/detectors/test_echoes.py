@@ -92,6 +92,7 @@ def test_a_flood_of_long_texts_stays_within_the_bound() -> None:
 def test_a_chain_letter_is_known_by_what_it_asks_for() -> None:
     assert Echoes().pasted(said(CHAIN, 1))
     assert Echoes().pasted(said("【转发】群里转满20人，免费领鸡蛋，名额有限，加VX acc845", 1))
+    assert Echoes().pasted(said("【传给五个人】月底起小程序关停，不转的会封号（听说是真的）", 1))
 
 
 def test_pieces_of_a_chain_letter_are_known_where_it_was_altered_or_is_read_aloud() -> None:
@@ -111,6 +112,7 @@ def test_a_trouble_told_beside_a_chain_letter_counts() -> None:
     echoes.pasted(said(CHAIN, 1))
     assert not echoes.pasted(said("老账号登不上去了，要收服务费吗，从早上到现在一直这样", 2))
     assert not echoes.pasted(said("昨天转发给家里人看了，锁还是连不上", 3))
+    assert not echoes.pasted(said("人工转了三个人，马达还是不转", 4))
 
 
 def test_who_is_in_danger_passes_nothing_on() -> None:

@@ -97,6 +97,13 @@ def test_a_channel_of_five_an_hour_is_found_within_the_hour(per_hour: float, see
     assert found[0].tick <= NOON + HOUR_MS + 3 * MINUTE_MS + FINE_MS
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_channel_that_is_gone_for_three_quarters_of_an_hour_opens_before_it_is_back(seed: int) -> None:
+    gone, back = NOON + 2 * MINUTE_MS, NOON + 51 * MINUTE_MS
+    events = centre(4.6, seed=seed, small=16.0, alive=silent_from("wechat", gone, back))
+    assert {"channel": "wechat"} in [each.dims for each in told(events, until=back) if each.opens]
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_silence_of_two_hours_opens_and_ends_with_the_first_customers(seed: int) -> None:
     back = NOON + 150 * MINUTE_MS

@@ -112,6 +112,9 @@ def test_the_layer_finds_three_times_what_phrases_alone_find(model: DangerModel)
         ("列表里多出来一户人家的门铃", "信息安全/隐私泄露"),
         ("水盆里有电，手一沾就麻", "人身安全/触电"),
         ("穿了一天后背全是疙瘩", "人身安全/过敏"),
+        ("网上买的酸奶，孩子喝了拉肚子", "人身安全/食物中毒"),
+        ("网上说你们热水器漏电，我昨天也被电到了", "人身安全/触电"),
+        ("群里说好几家喝了牛奶都拉肚子，我家也吐了", "人身安全/食物中毒"),
     ],
 )
 def test_a_danger_is_named_by_family_and_kind(model: DangerModel, text: str, danger: str) -> None:
@@ -140,6 +143,11 @@ def test_a_danger_is_named_by_family_and_kind(model: DangerModel, text: str, dan
         "会不会被别人看到我家",
         "别人家的都发货了",
         "洗完头皮痒，头皮屑多",
+        "好家伙网上说充电宝冒烟，吃瓜",
+        "网上说骗子冒充你们客服我没接到",
+        "起火的是哪家呀 有内幕吗",
+        "刷到视频充电宝炸了，你们家的不会吧",
+        "看抖音说小电驴自燃",
     ],
 )
 def test_grumbling_hearsay_fear_and_denial_are_no_danger(model: DangerModel, text: str) -> None:
