@@ -123,10 +123,13 @@ class Phrases:
         singles = {phrase for phrase in self._exact if len(phrase) == 1}
         # A phrase whose gap follows its first character may begin at any pair with that character.
         early = {phrase[0] for phrase in gapped if phrase[1] == GAP}
+        by_first: dict[str, list[str]] = {}
+        for phrase in values:
+            by_first.setdefault(phrase[0], []).append(phrase)
         self._matchers: dict[str, Callable[[str, int], re.Match[str] | None]] = {}
         """What to try at a pair or a character where a phrase with a gap may begin: all phrases that begin so."""
         for start in early | {phrase[:2] for phrase in gapped if phrase[0] not in early}:
-            alike = [phrase for phrase in values if phrase.startswith(start) or phrase == start[0]]
+            alike = [phrase for phrase in by_first[start[0]] if phrase.startswith(start) or phrase == start[0]]
             self._matchers[start] = re.compile(phrase_pattern(alike)).match
         pairs = {phrase[:2] for phrase in values if len(phrase) > 1 and phrase[0] not in early}
         self._begins = _Starts(pairs, singles | early)
