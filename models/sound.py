@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 
 import numpy as np
 from numpy.typing import NDArray
-from pypinyin.pinyin_dict import pinyin_dict
+
+from qianshao.errors import ModelError
 
 _BASIC = 0x10000
 """Characters beyond the first plane are too rare to be misheard; they stand for themselves."""
@@ -15,12 +18,24 @@ _SYLLABLES_FROM = 1 << 21
 """Above every code point, so that a syllable is never taken for a character."""
 
 
+def _readings() -> dict[int, str]:
+    """Return pypinyin's readings of single characters; its own door loads all its phrases first, half a second."""
+    package = find_spec("pypinyin")
+    found = PathFinder.find_spec("pinyin_dict", package.submodule_search_locations if package is not None else None)
+    if found is None or found.loader is None:
+        raise ModelError("pypinyin: its readings of characters are missing; install Qianshao again")
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    readings: dict[int, str] = module.pinyin_dict
+    return readings
+
+
 @lru_cache(maxsize=1)
 def _table() -> NDArray[np.uint32]:
     """Return the code of every character of the first plane; 0.15 s, once in a process."""
     codes = np.arange(_BASIC, dtype=np.uint32)
     syllables: dict[str, int] = {}
-    for character, readings in pinyin_dict.items():
+    for character, readings in _readings().items():
         if character < _BASIC:
             # The most usual reading, without its tone: recognisers and hasty typists err in tones most.
             usual = unicodedata.normalize("NFD", readings.split(",")[0].replace("ü", "v"))
