@@ -233,11 +233,17 @@ def _bank() -> Bank:
     return Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"))
 
 
+@cache
+def uncut() -> tuple[list[Observation], list[Finding]]:
+    """Days and a group among them, and what is found when all are told at once."""
+    events = sorted([*ordinary_days(), *group(7)], key=lambda event: (event.ts, event.id))
+    return events, _bank().advance(events, NOW + 3 * HOUR_MS)[0]
+
+
 @settings(max_examples=3, deadline=None)
 @given(st.lists(st.integers(1, 5_000), max_size=6))
 def test_the_cut_of_batches_changes_nothing(cuts: list[int]) -> None:
-    events = sorted([*ordinary_days(), *group(7)], key=lambda event: (event.ts, event.id))
-    whole = _bank().advance(events, NOW + 3 * HOUR_MS)[0]
+    events, whole = uncut()
     bank, parts, start = _bank(), list[Finding](), 0
     for end in [*sorted({min(cut, len(events)) for cut in cuts}), len(events)]:
         watermark = NOW + 3 * HOUR_MS if end == len(events) else events[end].ts // 10_000 * 10_000
