@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from threadpoolctl import threadpool_limits
+
+if TYPE_CHECKING:
+    from qianshao.app.rehearsal import Rehearsal
 
 # Several test processes share the cores: in each, the waiting threads of matrix products only take time from the rest.
 threadpool_limits(limits=1, user_api="blas")
@@ -179,3 +184,37 @@ def _known_everywhere(topics: Any, names: list[str]) -> bool:
         name in topics and all(each.leader >= 0 and each.error is None for each in topics[name].partitions.values())
         for name in names
     )
+
+
+# --- the recorded world: replayed once for the whole run ---
+
+
+@pytest.fixture(scope="session")
+def recorded_key() -> str:
+    """Return what the pseudonyms of the recorded world are made with."""
+    return "a key for the recorded world alone"
+
+
+@pytest.fixture(scope="session")
+def recorded(recorded_key: str) -> Rehearsal:
+    """Return the replay of the recorded smart-lock world that all tests of this run share: who writes, copies first.
+
+    It waits five minutes for what is late, as the service does that the tests compare with it.
+    """
+    from qianshao.app import rehearsal
+    from qianshao.config import KEY_ENVIRONMENT_VARIABLE, Config, Service
+    from replay_data import world_path
+
+    folder = Path(os.environ[SESSION])
+    told = folder / "recorded.pickle"
+    with (folder / "recording").open("wb") as lock, pytest.MonkeyPatch.context() as environment:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.is_file():
+            environment.setenv(KEY_ENVIRONMENT_VARIABLE, recorded_key)
+            order = rehearsal.check([world_path("smart_lock") / "events.jsonl.gz"], folder / "recorded")
+            config = Config(service=Service(reorder_seconds=300))
+            replayed = rehearsal.rehearse(msgspec.structs.replace(order, config=config), lambda fraction, outcome: None)
+            told.write_bytes(pickle.dumps(replayed))
+    replayed = pickle.loads(told.read_bytes())
+    assert isinstance(replayed, rehearsal.Rehearsal)
+    return replayed

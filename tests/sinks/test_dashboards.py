@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboards import dashboard_files, folder
-from qianshao.app.rehearsal import check, rehearse
+from qianshao.app.rehearsal import Rehearsal
 from qianshao.clock import HOUR_MS, MINUTE_MS
 from qianshao.outcome import Outcome, Pulse
-from replay_data import world_path
 from sinks.clickhouse import Store
 from sinks.dashboards import DASHBOARDS, LANGUAGES, TAG, Language, alert_rules, dashboards, generated_files
 from sinks.dashboards.__main__ import main
@@ -44,18 +44,10 @@ ONE: Mapping[str, Mapping[str, str]] = {
 NASTY = ("'; DROP TABLE rollups; --", "\\", "\\' OR 1 = 1 --", "a,b", "%2C", "{x}", "100%", "$__timeFilter(x)", "门'锁")
 
 
-@pytest.fixture(scope="session")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Replay the smart-lock world once and return the folder of its store."""
-    world, out = world_path("smart_lock"), tmp_path_factory.mktemp("recorded") / "out"
-    rehearse(check([world / "events.jsonl.gz"], out, calendar=world / "calendar.csv"), lambda fraction, outcome: None)
-    return out / "store"
-
-
 @pytest.fixture(scope="module")
-def store(recorded: Path) -> Iterator[Store]:
-    """Open the recorded store, with the pulse of a service that would have read it live."""
-    opened = Store(recorded)
+def store(recorded: Rehearsal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Open a copy of the recorded store, with the pulse of a service that would have read it live."""
+    opened = Store(shutil.copytree(recorded.order.store, tmp_path_factory.mktemp("recorded") / "store", symlinks=True))
     _, end = span(opened)
     ((source,),) = opened.select("SELECT source FROM tallies FINAL")
     pulses = [

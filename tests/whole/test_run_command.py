@@ -23,13 +23,12 @@ from tests_live import REORDER_SECONDS, configuration, consume, decided, live_un
 
 from qianshao.app.rehearsal import Rehearsal
 from qianshao.clock import from_rfc3339, to_rfc3339
-from qianshao.config import GRAFANA_VARIABLE, KEY_ENVIRONMENT_VARIABLE, Config, Service
+from qianshao.config import GRAFANA_VARIABLE, KEY_ENVIRONMENT_VARIABLE
 from replay_data import world_path
 from sinks import queries
 from sinks.clickhouse import Store
 from sinks.push_queue import PushQueue
 
-KEY = "a key for this test alone"
 SECONDS = 120.0
 PATIENCE = {"idle_seconds": 2}
 
@@ -39,18 +38,10 @@ def lines() -> list[bytes]:
     return gzip.decompress((world_path("smart_lock") / "events.jsonl.gz").read_bytes()).split(b"\n")
 
 
-@pytest.fixture(scope="module")
-def replayed(module_whole: Callable[..., Rehearsal]) -> Rehearsal:
-    config = Config(service=Service(reorder_seconds=REORDER_SECONDS))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(KEY_ENVIRONMENT_VARIABLE, KEY)
-        return module_whole([world_path("smart_lock") / "events.jsonl.gz"], config=config)
-
-
 class Running:
     """One `qianshao run`, and what it writes to its log."""
 
-    def __init__(self, config: Path, log: Path) -> None:
+    def __init__(self, config: Path, log: Path, key: str) -> None:
         self._log = log
         with log.open("ab") as written:
             self.process = subprocess.Popen(
@@ -58,7 +49,7 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
-                env={**os.environ, KEY_ENVIRONMENT_VARIABLE: KEY, GRAFANA_VARIABLE: ADMIN},
+                env={**os.environ, KEY_ENVIRONMENT_VARIABLE: key, GRAFANA_VARIABLE: ADMIN},
             )
 
     @property
@@ -87,11 +78,11 @@ class Running:
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[[Path], Running]]:
+def started(tmp_path: Path, recorded_key: str) -> Iterator[Callable[[Path], Running]]:
     running: list[Running] = []
 
     def start(config: Path) -> Running:
-        running.append(Running(config, tmp_path / f"log{len(running)}"))
+        running.append(Running(config, tmp_path / f"log{len(running)}", recorded_key))
         return running[-1]
 
     yield start
@@ -143,19 +134,20 @@ def regions(grafana: StrictGrafana) -> dict[str, tuple[int, int]]:
 def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed(
     kafka: Any,
     lines: list[bytes],
-    replayed: Rehearsal,
+    recorded: Rehearsal,
     tmp_path: Path,
     started: Callable[[Path], Running],
     grafana: StrictGrafana,
 ) -> None:
     kafka = msgspec.structs.replace(kafka, **PATIENCE)
-    until = live_until(replayed)
+    assert recorded.order.config.service.reorder_seconds == REORDER_SECONDS
+    until = live_until(recorded)
     config = configuration(tmp_path, kafka, grafana=grafana.url)
     words = tmp_path / "words.txt"
     words.write_text("云盾锁灵犀版\n", "utf-8")
     config.write_text(f'{config.read_text("utf-8")}[models]\nvocabulary = "{words}"\n', "utf-8")
     produce(kafka, lines)
-    incidents = decided(replayed, "incidents.jsonl", until)
+    incidents = decided(recorded, "incidents.jsonl", until)
     last = json.loads(incidents[-1])
 
     running = started(config)
@@ -170,7 +162,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
     latest = {change["incident"]: change for change in map(json.loads, incidents) if change["opened_at"]}
     (first,) = (incident for incident, change in latest.items() if change["status"] == "open")
     *_, other = (incident for incident, change in latest.items() if change["status"] == "resolved")
-    at = to_rfc3339(until, replayed.order.config.service.zone)
+    at = to_rfc3339(until, recorded.order.config.service.zone)
     zone = {"at": at, "by": "王班长"}
     people = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     for action in (
@@ -181,7 +173,7 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         {"id": "a-6", "action": "reload", **zone},
     ):
         people.produce(kafka.actions, json.dumps(action).encode())
-    later = {"id": "later", "kind": "chat", "ts": replayed.watermark + 60_000, "channel": "app", "role": "customer"}
+    later = {"id": "later", "kind": "chat", "ts": recorded.watermark + 60_000, "channel": "app", "role": "customer"}
     people.produce(kafka.events[0], json.dumps({**later, "text": "你好"}).encode())
     assert people.flush(20) == 0
     dismissed = listener.until(lambda change: change["change"] == "dismissed" and "by" in change, running)
@@ -242,10 +234,10 @@ def test_the_recorded_world_through_a_broker_is_the_replay_and_people_are_obeyed
         "a-6": ("recorded", ""),
     }
     assert reasons["unknown_action"] == 1
-    proposed = {json.loads(line)["push"] for line in decided(replayed, "pushes.jsonl", until)}
+    proposed = {json.loads(line)["push"] for line in decided(recorded, "pushes.jsonl", until)}
     assert proposed <= pushes
     assert pushes == {json.loads(value)["push"] for _, value in consume(kafka, kafka.pushes)}
-    queue = PushQueue(tmp_path / "state" / "push_queue.sqlite3", replayed.order.config.service.zone)
+    queue = PushQueue(tmp_path / "state" / "push_queue.sqlite3", recorded.order.config.service.zone)
     try:
         assert sum(queue.counts().values()) == len(pushes)
         assert queue.counts()["cancelled"] == sum(other in push for push in pushes)
