@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -164,33 +165,72 @@ def spread(line: str, source: random.Random) -> str:
     >>> spread("(烟|烟)冒出来", random.Random(1))
     '烟冒出来'
     """
-    text, end = _choice(line, 0, source)
+    return _written(_branches(line), source)
+
+
+class _Part(NamedTuple):
+    """A piece of a branch: text as it stands, the fillings of a slot, or a choice in brackets."""
+
+    what: str | tuple[str, ...] | list[list[_Part]]
+    perhaps: bool
+    """Whether it is left out half of the time."""
+
+
+@cache
+def _branches(line: str) -> list[list[_Part]]:
+    """Read a line once: it is written a hundred times."""
+    branches, end = _choice(line, 0)
     if end != len(line):
         raise ValueError(f"grammar of dangers: a bracket is closed that was not opened: {line}")
-    return text
+    return branches
 
 
-def _choice(line: str, start: int, source: random.Random) -> tuple[str, int]:
-    """Read branches up to the closing bracket or the end; return the chosen one and where reading stopped."""
-    branches = [""]
+def _choice(line: str, start: int) -> tuple[list[list[_Part]], int]:
+    """Read branches up to the closing bracket or the end; return them and where reading stopped."""
+    branches: list[list[_Part]] = [[]]
     place = start
     while place < len(line) and line[place] != ")":
         if line[place] == "|":
-            branches.append("")
+            branches.append([])
             place += 1
             continue
-        if line[place] == "(":
-            part, place = _choice(line, place + 1, source)
+        part: str | tuple[str, ...] | list[list[_Part]]
+        if plain := _PLAIN.match(line, place):
+            part, place = plain[0], plain.end()
+        elif line[place] == "(":
+            part, place = _choice(line, place + 1)
             place += 1
         elif line[place] == "<":
             close = line.index(">", place)
-            part, place = source.choice(_SLOTS[line[place + 1 : close]].split("|")), close + 1
+            part, place = tuple(_SLOTS[line[place + 1 : close]].split("|")), close + 1
         else:
             part, place = line[place], place + 1
-        if place < len(line) and line[place] == "?":
-            part, place = part if source.random() < 0.5 else "", place + 1
-        branches[-1] += part
-    return source.choice(branches), place
+        perhaps = place < len(line) and line[place] == "?"
+        branches[-1].append(_Part(part, perhaps))
+        place += perhaps
+    return branches, place
+
+
+_PLAIN = re.compile(r"[^()|<?]+(?!\?)")
+"""What stands there as it is written; the last character before a `?` is perhaps there."""
+
+
+def _written(branches: list[list[_Part]], source: random.Random) -> str:
+    """Write all branches and choose one: what is drawn for one depends on no other's being chosen."""
+    written = []
+    for branch in branches:
+        text = ""
+        for what, perhaps in branch:
+            if isinstance(what, str):
+                part = what
+            elif isinstance(what, tuple):
+                part = source.choice(what)
+            else:
+                part = _written(what, source)
+            if not perhaps or source.random() < 0.5:
+                text += part
+        written.append(text)
+    return source.choice(written)
 
 
 class _Misheard:
