@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -67,10 +68,27 @@ def days(
     return events
 
 
+def new_bank() -> Bank:
+    return Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"))
+
+
+@cache
+def before_turning() -> tuple[list[Observation], list[Finding], bytes]:
+    """The days before anything turns, what is found in them, and the state of a bank that has seen them."""
+    events = [event for event in days(142) if event.ts < TURNED]
+    bank = new_bank()
+    return events, bank.advance(events, TURNED)[0], bank.snapshot()
+
+
 def told(events: list[Observation], hours: float, *, more: list[Observation] | None = None) -> list[Finding]:
-    bank = Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZoneInfo("Asia/Shanghai"))
+    """What a bank finds; days that begin as the others do are gone on with from where they turn."""
+    bank = new_bank()
     ordered = sorted(events + (more or []), key=lambda event: (event.ts, event.id))
-    return bank.advance(ordered, START + int(hours * HOUR_MS))[0]
+    usual, found, state = before_turning()
+    if ordered[: len(usual)] != usual or ordered[len(usual)].ts < TURNED:
+        return bank.advance(ordered, START + int(hours * HOUR_MS))[0]
+    bank.restore(state)
+    return found + bank.advance(ordered[len(usual) :], START + int(hours * HOUR_MS))[0]
 
 
 def of_kind(found: list[Finding], kind: str) -> list[Finding]:
