@@ -130,6 +130,8 @@ class SilenceWatch:
         self._slots: dict[int, int] = {}
         self._usuals: dict[tuple[int, int, bool], float | None] = {}
         """What was found for the bin that closes; only speed depends on it."""
+        self._fellows: dict[Source, list[_Life]] = {}
+        """Source → those that say how busy it ordinarily is for it, until another source appears; only speed."""
         self._of_channel: dict[tuple[str, str], int] = {}
         """Measure and channel → signs: a kind that comes through one channel is watched as that channel."""
 
@@ -159,6 +161,7 @@ class SilenceWatch:
                 return
             life = self._lives[source] = _Life(source)
             self._number[source] = len(self._number) + 1
+            self._fellows.clear()
         key = (who ^ (self._number[source] * _MIX)) & _MASK
         before = self._seen.pop(key, None)
         self._seen[key] = observation.ts
@@ -263,7 +266,10 @@ class SilenceWatch:
 
     def _expected(self, source: Source, life: _Life, bin_: int, window: int) -> float:
         """Signs of life to be expected in the last bins, by the source's own hours and by what its fellows give."""
-        fellows = [self._lives[each] for each in self._lives if self._fellow(source, each)]
+        fellows = self._fellows.get(source)
+        if fellows is None:
+            fellows = [other for each, other in self._lives.items() if self._fellow(source, each)]
+            self._fellows[source] = fellows
         given = sum(_last(each, bin_, window) for each in fellows)
         usual = [self._usual(each, bin_, window) for each in fellows]
         own = self._usual(life, bin_, window)
@@ -358,7 +364,7 @@ class SilenceWatch:
 
     def restore(self, state: Any) -> None:
         """Take over a state written by `snapshot`."""
-        self._lives, self._number = {}, {}
+        self._lives, self._number, self._fellows = {}, {}, {}
         for measure, cell, ring, hour, total, hours in state["lives"]:
             source = Source(measure, tuple((name, value) for name, value in cell))
             life = self._lives[source] = _Life(source)
