@@ -1,4 +1,4 @@
-"""What a release is expected to report: of its errors as many of each as of the errors of its product."""
+"""What a release is expected to report: as many of each error among its errors as the rest of its product has."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from detectors.baseline import HALF_OF_A_CELL, ShareBaseline
 from detectors.counts import WINDOWS, CountTable, Floats, Ints
 from qianshao.event import DIMENSIONS
 
+KNOWN = 20.0
+"""Devices with an error that the rest of the product must have had before it says how often which one is."""
 _ERRORS = frozenset(("code", "template"))
 _PRODUCT = ("line", "product")
 
 
 class Releases:
-    """Compares the errors of a firmware, a batch or an app version with each other, as its product has them.
+    """Compares the errors of a firmware, a batch or an app version with those of the rest of its product.
 
     On the day of a roll-out every device that takes the release reports so, and hardly one an error: a share of all
     that report anything is too small for weeks after it, and the product's ordinary codes look like a fault of the
@@ -30,7 +32,7 @@ class Releases:
     def least(self, rows: Ints) -> Floats:
         """Return the least that is expected of `rows` beside the other errors of their cells: (rows, windows).
 
-        0 where a row is of no release, and where its product has not reported the value.
+        0 where a row is of no release, and where the rest of its product has not reported the value or hardly anything.
         """
         self._baseline.follow()
         table, total = self._table, self._baseline.total
@@ -44,7 +46,10 @@ class Releases:
                 if cell not in errors:
                     errors[cell] = self._errors_in(cell)
             here, whole = errors[int(table.row_cell[row])], errors[int(table.row_cell[product])]
-            share = min(total[product] / max(total[whole].sum(), 1.0), HALF_OF_A_CELL)
+            elsewhere = total[whole].sum() - total[here].sum()
+            if elsewhere < KNOWN:
+                continue
+            share = min(max(total[product] - total[row], 0.0) / elsewhere, HALF_OF_A_CELL)
             least[at] = share / (1.0 - share) * table.windows(here[here != row]).sum(axis=0)
         return least
 

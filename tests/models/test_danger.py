@@ -110,6 +110,8 @@ def test_the_layer_finds_three_times_what_phrases_alone_find(model: DangerModel)
         ("别人家的画面跑到我摄像头里了", "信息安全/隐私泄露"),
         ("我的订单里有陌生人的姓名电话", "信息安全/隐私泄露"),
         ("列表里多出来一户人家的门铃", "信息安全/隐私泄露"),
+        ("摄像头视频里有陌生人在说话，画面是别人家的", "信息安全/隐私泄露"),
+        ("打开看视频，是别人家客厅的画面", "信息安全/隐私泄露"),
         ("水盆里有电，手一沾就麻", "人身安全/触电"),
         ("穿了一天后背全是疙瘩", "人身安全/过敏"),
         ("网上买的酸奶，孩子喝了拉肚子", "人身安全/食物中毒"),
@@ -148,6 +150,7 @@ def test_a_danger_is_named_by_family_and_kind(model: DangerModel, text: str, dan
         "起火的是哪家呀 有内幕吗",
         "刷到视频充电宝炸了，你们家的不会吧",
         "看抖音说小电驴自燃",
+        "看到一个电动车爆炸的，你们怎么看",
     ],
 )
 def test_grumbling_hearsay_fear_and_denial_are_no_danger(model: DangerModel, text: str) -> None:
