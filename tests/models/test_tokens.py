@@ -6,7 +6,6 @@ import csv
 import gzip
 from pathlib import Path
 
-import jieba
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from models.lexicon import Lexicon
 from models.normalise import normalise
 from models.seed_corpus import sentiment_rows, topic_rows
-from models.tokens import Tokeniser, Vocabulary, _prefixes, load_vocabulary
+from models.tokens import Tokeniser, Vocabulary, load_vocabulary
 from qianshao.errors import InputError
 
 
@@ -43,12 +42,6 @@ def test_the_fast_path_cuts_ordinary_sentences_as_jieba_does(tokeniser: Tokenise
 )
 def test_the_fast_path_cuts_any_text_as_jieba_does(tokeniser: Tokeniser, text: str) -> None:
     assert tokeniser.cut(text) == list(tokeniser.reference().cut(text))
-
-
-def test_the_dictionary_is_read_as_jieba_reads_it() -> None:
-    plain = jieba.Tokenizer()
-    with plain.get_dict_file() as dictionary:
-        assert _prefixes(dictionary.read().decode()) == plain.gen_pfdict(plain.get_dict_file())
 
 
 @pytest.mark.parametrize(
