@@ -70,7 +70,7 @@ class Releases:
         if table.measured[int(table.row_measured[row])][0] not in _ERRORS:
             return -1
         cell = dict(table.cells[int(table.row_cell[row])])
-        if "line" not in cell or not ("firmware" in cell or cell.keys() - set(DIMENSIONS)):
+        if "line" not in cell or not ("firmware" in cell or cell.keys() - DIMENSIONS):
             return -1
         total = self._baseline.total
         rows = [

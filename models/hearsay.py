@@ -16,6 +16,11 @@ _LIVED = re.compile(
     r"|也(?:被|吐|拉|起了|冒|漏|麻|中招|遇到|出现|炸|烧|着)|(?:孩子|老人|宝宝|娃|老[公婆])(?:也|被|喝|吃|用|碰|摸|手|一)"
 )
 """The speaker, or somebody of his, lived through it."""
+HEARSAY = re.compile(
+    r"网上(?![买购订办充拍预申下])|听说|据说|新闻|别的牌子|别的品牌|其他品牌|别人家|看到有人|有家的|怕|热搜|刷到|都在传"
+    r"|(?:抖音|朋友圈|微博|小红书|快手|头条|群里?|视频)[上里]?(?:都|全|有人|大家)*在?(?:说|传|讲)"
+)
+"""Before a word of danger: it befell others, or is feared."""
 
 
 def only_heard(text: str) -> bool:

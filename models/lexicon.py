@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from models.hearsay import HEARSAY
 from models.normalise import normalise
 from models.phrases import GAP, Phrases
 from qianshao.errors import ModelError
@@ -87,10 +88,6 @@ _FIGURED = re.compile(
 """Before a word of danger: 气得冒烟, 嗓子冒火."""
 _PRAISED = re.compile(r"(?:好[吃喝看玩听]|[辣笑美帅香鲜甜])[到道得][^，。！？；,.!?;\s]{0,4}$")
 """Before a fault or a danger that only praises: 好吃到爆炸, 辣得我头顶冒烟."""
-_HEARSAY = re.compile(
-    r"网上(?![买购订办充拍预申下])|听说|据说|新闻|别的牌子|别的品牌|其他品牌|别人家|看到有人|有家的|怕|热搜|刷到|都在传"
-    r"|(?:抖音|朋友圈|微博|小红书|快手|头条|群里?|视频)[上里]?(?:都|全|有人|大家)*在?(?:说|传|讲)"
-)
 _GENERAL = re.compile(r"有检测吗|没事吧|会不会|注意事项|怎么预防")
 _HEARSAY_WINDOW = 20
 _INQUIRED = re.compile(r"吗|嘛")
@@ -282,7 +279,7 @@ class Lexicon:
         for start, end, name in named:
             if _denied(text, start) or _praised(text, start):
                 continue
-            if _HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
+            if HEARSAY.search(text, max(0, start - _HEARSAY_WINDOW), start) is not None:
                 continue
             if _GENERAL.search(text, end, end + _HEARSAY_WINDOW) is not None:
                 continue

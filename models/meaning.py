@@ -147,8 +147,7 @@ class Encoder:
 
 
 def may_tell(observation: Observation) -> bool:
-    """Return whether what is said may tell of trouble of one's own: not in a good mood, nor about what is asked anyway,
-    nor what was only heard of."""
+    """Return whether what is said may tell of trouble: not in a good mood, about what is asked anyway, or hearsay."""
     if not observation.danger and only_heard(observation.text):
         return False
     if observation.danger or observation.terms or observation.sentiment < CLEARLY_NEGATIVE:
