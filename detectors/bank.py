@@ -17,7 +17,7 @@ from detectors.calendar import Calendar
 from detectors.causes import Causes, Strange
 from detectors.cells import Cell
 from detectors.census import Census
-from detectors.counts import FINE_MS, WINDOWS, Floats, Ints
+from detectors.counts import FINE_MS, Floats, Ints
 from detectors.emerging import Emerging
 from detectors.keywords import shown_quotes, telling_words
 from detectors.likeness import Likeness
@@ -261,7 +261,7 @@ class Bank:
         mean[devices] = np.minimum(mean[devices], self.baseline.beside(rows[devices], others))
         mean[devices] = np.maximum(mean[devices], self.baseline.own(rows[devices]))
         mean[devices] = np.maximum(mean[devices], self._releases.least(rows[devices]))
-        spread = np.repeat(self.baseline.spread(rows)[:, None], WINDOWS, axis=1)
+        spread = self.baseline.spread(rows)
         rare = np.flatnonzero(harmed[kept])
         if len(rare):
             share, spread[rare] = expectation_without(table, self.baseline, rows[rare])

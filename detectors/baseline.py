@@ -30,9 +30,19 @@ PEAK_HALF_LIFE_DAYS = 5
 """How fast the highest ordinary count of a series is forgotten."""
 DAY_ENDS_MS = 20 * HOUR_MS
 """When a day's peak joins the ordinary ones, in UTC (04:00 in China): a rise is not measured against its own start."""
+LONG = np.array(WINDOW_HOURS) >= 8.0
+"""Windows in which a slow rise shows, and which are measured against what is older than yesterday: what rises for days
+would become ordinary, and its unevenness dispersion, before it is strange."""
+LONG_DAYS = 4
+"""Days after which the older ones are enough to know a share by."""
+OLDER = 0.5
+"""At least this part of what is known of a cell must be older; a release is known by what it did today."""
 LEARNT_LATE = "theme"
 """A measure whose values begin when they are learnt, not when their cause does: before, nobody could be counted."""
-_LEARNT = ("total", "missed", "share", "surplus", "square", "alpha")
+_SUMS = ("total", "surplus", "square")
+_NEW = tuple(f"{name}_{day}" for name in _SUMS for day in ("today", "yesterday"))
+"""What today and yesterday brought to each sum."""
+_LEARNT = ("total", "missed", "share", "surplus", "square", "alpha", "older_share", "older_alpha", *_NEW)
 _ALPHA_BOUNDS = (0.03, 0.5)
 _ALPHA_WEIGHT = 20.0
 
@@ -43,7 +53,8 @@ class ShareBaseline:
     It answers: how many distinct customers of this series were to be expected among all those seen in the same cell and
     window? A promotion day or a Monday peak raises both and is therefore no surprise. The share is a Gamma posterior
     with a half-life of a week, drawn to the parent cell's share; its uncertainty and the hourly overdispersion make the
-    prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation.
+    prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation. Long windows
+    are measured against what is older than yesterday, as with the guard band of EARS C2 (Hutwagner et al. 2003).
 
     When it fails: a cause that makes *every* topic of a cell rise alike moves no share; a series that is most of its
     cell (share above one half) hides part of its own rise. Cost: one pass over all rows an hour, about 0.1 µs a row.
@@ -58,6 +69,10 @@ class ShareBaseline:
         self.surplus: Floats = np.zeros(0)
         self.square: Floats = np.zeros(0)
         self.alpha: Floats = np.zeros(0)
+        self.older_share: Floats = np.zeros(0)
+        """As `share` and `alpha`, of what is older than yesterday."""
+        self.older_alpha: Floats = np.zeros(0)
+        self.news: dict[str, Floats] = {name: np.zeros(0) for name in _NEW}
         self.alarmed_until: Ints = np.zeros(0, dtype=np.int64)
         self.measure_alpha: dict[str, float] = {}
         self.peak: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
@@ -73,9 +88,12 @@ class ShareBaseline:
         have, want = len(self.total), self.table.n
         if want <= have:
             return
-        for name in ("total", "missed", "share", "surplus", "square"):
+        for name in ("total", "missed", "share", "surplus", "square", "older_share"):
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
+        for name, values in self.news.items():
+            self.news[name] = np.concatenate((values, np.zeros(want - have)))
         self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.12)))
+        self.older_alpha = np.concatenate((self.older_alpha, np.full(want - have, 0.12)))
         self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
         for name in ("peak", "today", "yesterday"):
             setattr(
@@ -96,11 +114,16 @@ class ShareBaseline:
                 seen = self.total[below] - self.missed[row] if below >= 0 else 0.0
                 self.share[row] = SIGHT_PRIOR / (seen + PARENT_WEIGHT)
                 self.alpha[row] = self.measure_alpha.get(measure, 0.15)
+            if parent >= 0:
+                self.older_share[row], self.older_alpha[row] = self.older_share[parent], self.older_alpha[parent]
+            else:
+                self.older_share[row], self.older_alpha[row] = self.share[row], self.alpha[row]
 
     def expected(self, rows: Ints, everybody: Floats) -> Floats:
         """Return expected counts for `rows`, shaped as `everybody`: (rows, windows)."""
         self.follow()
-        mean: Floats = self.share[rows, None] * everybody + 1e-6
+        share = np.where(LONG, self.older_share[rows, None], self.share[rows, None])
+        mean: Floats = share * everybody + 1e-6
         return mean
 
     def beside(self, rows: Ints, others: Floats) -> Floats:
@@ -127,11 +150,12 @@ class ShareBaseline:
         return each
 
     def spread(self, rows: Ints) -> Floats:
-        """Return the relative variance of the prediction for `rows`: dispersion, and how little the share is known."""
+        """Return the relative variance of predictions: dispersion, and how little the share is known; as `expected`."""
         parents = self.table.parent[rows]
         prior = np.where(parents >= 0, PARENT_WEIGHT * self.share[parents], SIGHT_PRIOR)
-        shape = np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
-        return np.asarray(self.alpha[rows] + 1.0 / shape)
+        newest = self.alpha[rows] + 1.0 / np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
+        older = self.older_alpha[rows] + 1.0 / np.maximum(self._known(rows)[0] + prior, MINIMUM_SHAPE)
+        return np.where(LONG, older[:, None], newest[:, None])
 
     def watch(self) -> None:
         """Note the short windows as they stand; call once at the end of each bin, before the table rolls on."""
@@ -162,14 +186,19 @@ class ShareBaseline:
         now = (table.bin + 1) * FINE_MS
         taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
         decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
+        for values in self.news.values():
+            values *= decay
         self.total = self.total * decay + taken
+        self.news["total_today"] += taken
         self.hours = self.hours * decay + 1.0
         self.missed *= decay
         settled = has & (np.where(has, self.total[below], 0.0) >= SETTLED_CUSTOMERS) & (mean >= SETTLED_MEAN)
         settled &= seen <= mean + 3.0 * deviation + 1.0  # an incident is no dispersion
-        self.surplus = self.surplus * decay + np.where(settled, (taken - mean) ** 2 - mean, 0.0)
-        self.square = self.square * decay + np.where(settled, mean * mean, 0.0)
-        self._learn_dispersion(n)
+        surplus, square = np.where(settled, (taken - mean) ** 2 - mean, 0.0), np.where(settled, mean * mean, 0.0)
+        self.surplus = self.surplus * decay + surplus
+        self.square = self.square * decay + square
+        self.news["surplus_today"] += surplus
+        self.news["square_today"] += square
         calm = np.flatnonzero(self.alarmed_until <= now)
         self.today[calm] = np.maximum(self.today[calm], table.windows(calm))
         if (now - DAY_ENDS_MS) % DAY_MS < HOUR_MS:
@@ -177,29 +206,59 @@ class ShareBaseline:
             self.peak = np.maximum(self.peak * np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_DAYS)), over)
             self.yesterday, self.today = self.today, np.zeros_like(self.today)
             self.days += 1
-        totals = np.where(has, self.total[below] - self.missed, 0.0)
-        depths = table.depth[:n]
+            for name in _SUMS:
+                self.news[f"{name}_yesterday"], self.news[f"{name}_today"] = self.news[f"{name}_today"], np.zeros(n)
+        self.share = self._shares(self.total, np.where(has, self.total[below] - self.missed, 0.0))
+        self.older_share = self._shares(*self._known(np.arange(n)))
+        self.alpha = self._dispersion(self.surplus, self.square, self.measure_alpha)
+        old = self.days >= LONG_DAYS
+        self.older_alpha = self._dispersion(self._older("surplus"), self._older("square"), {}) if old else self.alpha
+
+    def _older(self, name: str) -> Floats:
+        """Return a sum without what today and yesterday brought."""
+        whole: Floats = getattr(self, name)
+        return whole - self.news[f"{name}_today"] - self.news[f"{name}_yesterday"]
+
+    def _known(self, rows: Ints) -> tuple[Floats, Floats]:
+        """Return the customers of rows, and everybody in their cells, who are older than yesterday, as far as enough.
+
+        A cell of which most became known since is taken as it is.
+        """
+        below = self.table.denominator[rows]
+        before = self._older("total")
+        everybody = np.where(below >= 0, self.total[below] - self.missed[rows], 0.0)
+        earlier = np.where(below >= 0, before[below] - self.missed[rows], 0.0)
+        enough = (self.days >= LONG_DAYS) & (earlier >= OLDER * everybody)
+        return np.where(enough, before[rows], self.total[rows]), np.where(enough, earlier, everybody)
+
+    def _shares(self, customers: Floats, everybody: Floats) -> Floats:
+        """Return the share of each row, drawn to that of its parent."""
+        n = len(customers)
+        has, depths, share = self.table.denominator[:n] >= 0, self.table.depth[:n], self.share.copy()
         for depth in range(int(depths.max()) + 1):
             rows = np.flatnonzero(has & (depths == depth))
             if not len(rows):
                 continue
             if depth == 0:
-                self.share[rows] = (self.total[rows] + SIGHT_PRIOR) / (totals[rows] + PARENT_WEIGHT)
+                share[rows] = (customers[rows] + SIGHT_PRIOR) / (everybody[rows] + PARENT_WEIGHT)
             else:
-                above = self.share[table.parent[rows]]
-                self.share[rows] = (self.total[rows] + PARENT_WEIGHT * above) / (totals[rows] + PARENT_WEIGHT)
+                above = share[self.table.parent[rows]]
+                share[rows] = (customers[rows] + PARENT_WEIGHT * above) / (everybody[rows] + PARENT_WEIGHT)
+        return share
 
-    def _learn_dispersion(self, n: int) -> None:
+    def _dispersion(self, surplus: Floats, square: Floats, pooled: dict[str, float]) -> Floats:
+        """Return the dispersion of each row, drawn to that of its measure, which is put into `pooled`."""
         measures = np.array([measure for measure, _ in self.table.measured])
-        names = measures[self.table.row_measured[:n]] if len(measures) else measures
+        names = measures[self.table.row_measured[: len(surplus)]] if len(measures) else measures
+        alpha = self.alpha.copy()
         for measure in sorted(set(measures.tolist())):
             rows = np.flatnonzero(names == measure)
-            square = self.square[rows].sum()
-            pooled = float(np.clip((self.surplus[rows].sum() + 2.4) / (square + 20.0), *_ALPHA_BOUNDS))
-            self.measure_alpha[measure] = pooled
-            self.alpha[rows] = np.clip(
-                (self.surplus[rows] + _ALPHA_WEIGHT * pooled) / (self.square[rows] + _ALPHA_WEIGHT), *_ALPHA_BOUNDS
+            whole = float(np.clip((surplus[rows].sum() + 2.4) / (square[rows].sum() + 20.0), *_ALPHA_BOUNDS))
+            pooled[measure] = whole
+            alpha[rows] = np.clip(
+                (surplus[rows] + _ALPHA_WEIGHT * whole) / (square[rows] + _ALPHA_WEIGHT), *_ALPHA_BOUNDS
             )
+        return alpha
 
     def history(self, rows: Ints) -> Floats:
         """Return how many customers of everybody the expectation of each row rests on."""
@@ -220,7 +279,7 @@ class ShareBaseline:
         """Return the state as numbers and bytes."""
         self.follow()
         return {
-            **{name: getattr(self, name).tobytes() for name in _LEARNT},
+            **{name: self.news[name].tobytes() if name in _NEW else getattr(self, name).tobytes() for name in _LEARNT},
             "peak": self.peak.tobytes(),
             "today": self.today.tobytes(),
             "yesterday": self.yesterday.tobytes(),
@@ -233,7 +292,11 @@ class ShareBaseline:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state written by `snapshot`."""
         for name in _LEARNT:
-            setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
+            values = np.frombuffer(state[name], dtype=np.float64).copy()
+            if name in _NEW:
+                self.news[name] = values
+            else:
+                setattr(self, name, values)
         self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
         for name in ("peak", "today", "yesterday"):
             setattr(self, name, np.frombuffer(state[name], dtype=np.float32).reshape(-1, WINDOWS).copy())

@@ -92,7 +92,8 @@ class Causes:
         cause = self._localised(value, top, start, fixed, [] if place else DIMENSIONS, by_device=by_device)
         if not place:
             place = self._told_by_cell(anchor, cause.dims, top, strange, 0.0 if by_device else weak)
-            place = {name: told for name, told in place.items() if not self._implied(value, cause.dims, name, told)}
+            known = {name: each for name, each in cause.dims.items() if name not in place}
+            place = {name: told for name, told in place.items() if not self._implied(value, known, name, told)}
             if place:
                 fixed |= place
                 rest = [name for name in DIMENSIONS if name not in fixed]
@@ -121,7 +122,7 @@ class Causes:
     def _told_by_cell(
         self,
         anchor: Mapping[str, str],
-        dims: Mapping[str, object],
+        dims: Mapping[str, str | list[str]],
         top: Strange,
         strange: Sequence[Strange],
         unheard: float,
@@ -132,8 +133,12 @@ class Causes:
         own history knows better. A place none of whose cells is strange is taken to have the score `unheard`: nothing
         for devices, which state where they are, the weakest for people, who seldom do.
         """
-        beyond = {name: value for name, value in anchor.items() if name not in dims and name not in VAGUE}
-        if not beyond or any(dims.get(name, value) != value for name, value in anchor.items()):
+        place = {name: value for name, value in anchor.items() if name not in VAGUE}
+        denied = {name for name, value in anchor.items() if value not in _values(dims.get(name, value))}
+        if denied & place.keys():
+            return place  # what lies elsewhere is ordinary there: that place was not found strange
+        beyond = {name: value for name, value in place.items() if dims.get(name) != value}
+        if not beyond or denied:
             return {}
         named = set(dims.items()) if all(isinstance(value, str) for value in dims.values()) else set()
         cells = self._table.cells
@@ -166,3 +171,7 @@ class Causes:
         # The line was fixed by where the evidence was gathered; as an explanation it competes with its products.
         anchor = base if name in ("line", "product") else {**fixed, **base}
         return self._shares.of(int(table.row_measured[below]), anchor, name)
+
+
+def _values(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

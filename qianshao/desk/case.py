@@ -33,6 +33,8 @@ SURE = 0.8
 """Evidence of findings of which a smaller share is not ordinary does not carry an incident by itself."""
 PURITY = 3
 """How much more the pure evidence of few says of a place than the mixed evidence of many."""
+HARMED = 3
+"""How much more those who are harmed say of a place than those who tell of something else at the same time."""
 MOVES = 0.5
 """A finding moves the place of its measure value if it knows at least this share of the largest excess found so far: a
 cause of everything is found in each line as well, in one after the other."""
@@ -196,8 +198,10 @@ class Case(msgspec.Struct, kw_only=True):
         )
         self.returned = [each for each in self.returned if each != key]
         sure = max(0.0, 1.0 - finding.expected / max(finding.observed, 1.0))
-        # Much that is hardly strange says less of a place than a little that is.
-        excess, dims = len(finding.evidence) * sure**PURITY, finding.dims
+        # Much that is hardly strange says less of a place than a little that is, and of a place that is wider than what
+        # was found strange only so much is known.
+        known = min(1.0, finding.observed / max(_somebodies(finding), 1))
+        excess, dims = len(finding.evidence) * known * sure**PURITY, finding.dims
         if before is not None and excess < MOVES * before.excess:
             excess, dims = before.excess, before.dims
         self.witnessed[key] = Witnessed(
@@ -365,7 +369,7 @@ class Case(msgspec.Struct, kw_only=True):
             key=lambda item: (
                 item[1].kind in ("silence", "drop"),
                 item[1].witness == "devices" and item[1].weight >= 8,
-                item[1].excess,
+                item[1].excess * (HARMED if item[0].startswith("danger:") else 1),
                 item[0],
             ),
         )
@@ -411,6 +415,13 @@ class Case(msgspec.Struct, kw_only=True):
     def witnesses(self) -> int:
         """Return how many independent sources speak: contacts, tickets, devices."""
         return len({each.witness for each in self.witnessed.values()})
+
+
+def _somebodies(finding: Finding) -> int:
+    """Distinct customers, or devices where they are what was counted, behind the evidence of a finding."""
+    if finding.witness == "devices":
+        return len({event.device for event in finding.evidence if event.device})
+    return len({event.customer for event in finding.evidence if event.customer})
 
 
 def _meet(people: dict[int, int], who: int, ts: int) -> None:

@@ -45,6 +45,7 @@ ASKED_ANYHOW = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 """Topics of the shipped taxonomy that bear no witness beside a word."""
 UNREACHABLE = ("联系不上", "打不通", "没人接", "无人接听")
 """In a word or a fault: customers do not get through. While a channel is silent, that is why."""
+BODILY = "人身安全"
 CHARGED = "支付扣款"
 MONEY_GONE = "资金安全/盗刷"
 """Who is charged wrongly says that money was taken: told apart from theft only by how many they are."""
@@ -165,10 +166,14 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
     if known is not None and (known.opens or case.status == "watching"):
         return Bond.VALUE, 0.0
     harmful = finding.series.measure == "danger"
-    if case.status == "resolved" or harmful != any(key.startswith("danger:") for key in case.witnessed):
-        return release, 0.0
-    devices = max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
+    devices = _by_devices(case)
     led = devices != (finding.witness == "devices")
+    if case.status == "resolved":
+        return release, 0.0
+    if harmful != any(key.startswith("danger:") for key in case.witnessed):
+        dangers = [finding.series.value] if harmful else _said("danger", case)
+        hurt = led and finding.tick - case.created <= SAME_CAUSE_MS and _harms(dangers, finding.dims, case.dims)
+        return max(release, Bond.LED if hurt else Bond.NONE), 0.0
     if led and (said.topic if devices else _most(case.topics)) in PEOPLE_ONLY:
         return release, 0.0
     return release or _joined_by_place(finding, said, case, age, led=led), 0.0
@@ -236,6 +241,19 @@ def _joined_by_place(finding: Finding, said: Said, case: Case, age: int, *, led:
     return Bond.NONE
 
 
+def _harms(dangers: Iterable[str], one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
+    """Say whether people are hurt by the very model whose devices fail: what it reports is why.
+
+    Any other danger, or of another model, is another cause beside something harmless.
+    """
+    return BODILY in _families(dangers) and "model" in one and one["model"] == other.get("model")
+
+
+def _by_devices(case: Case) -> bool:
+    """What is strangest in a case is said by devices."""
+    return max(case.witnessed.values(), key=lambda each: (each.score, each.series)).witness == "devices"
+
+
 def _share_of_smaller(one: Mapping[int, int], other: Mapping[int, int]) -> float:
     """The share of the smaller group that spoke in both; 0 for a handful, which meets by chance."""
     shared = meeting(one, other)
@@ -263,9 +281,12 @@ def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
     """
     if told.opened_at is None or told.silent() or case.silent():
         return False
+    since = tick - told.opened_at
+    dangers = _said("danger", told) + _said("danger", case)
+    if _by_devices(told) != _by_devices(case) and _harms(dangers, told.dims, case.dims) and since <= SAME_CAUSE_MS:
+        return True
     if not _own_words(case) <= told.witnessed.keys() or not _as_harmful(told, case):
         return False
-    since = tick - told.opened_at
     fed = _fed(told, case, zone)
     subject = _same_subject(told, case)
     soon = since <= SAME_PRODUCT_MS or (fed and since <= SAME_RELEASE_MS)

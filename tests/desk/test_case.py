@@ -137,6 +137,22 @@ def test_the_pure_evidence_of_few_names_the_place_before_the_mixed_evidence_of_m
     assert target.dims == {"product": "门锁"}
 
 
+def test_of_a_wider_place_than_what_was_found_strange_only_that_excess_is_known() -> None:
+    target = case()
+    target.take(msgspec.structs.replace(spoken(range(10), danger="食物中毒"), observed=10.0, expected=0.0))
+    wide = msgspec.structs.replace(spoken(range(10, 29), product="摄像头"), observed=6.0, expected=0.5)
+    target.take(msgspec.structs.replace(wide, dims={"line": "家居"}))
+    assert target.dims == {"product": "门锁"}
+
+
+def test_a_danger_keeps_its_place_when_more_people_tell_of_something_else() -> None:
+    target = case()
+    target.take(msgspec.structs.replace(spoken(range(5), danger="触电"), observed=5.0, expected=0.0))
+    wide = msgspec.structs.replace(spoken(range(2, 15), product="摄像头"), observed=13.0, expected=1.5)
+    target.take(msgspec.structs.replace(wide, dims={"line": "家居"}))
+    assert target.dims == {"product": "门锁"}
+
+
 def test_the_product_that_nearly_all_state_is_named_in_place_of_its_line() -> None:
     target, spread = case("a"), case("b")
     many = msgspec.structs.replace(spoken(range(12)), observed=12.0)

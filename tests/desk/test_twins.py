@@ -69,6 +69,50 @@ def test_a_danger_is_never_taken_for_a_second_word() -> None:
     assert len(opened(changes)) == 1
 
 
+HEATER: Dims = {"product": "热水器", "model": "H60"}
+
+
+def harm(danger: str, tick: int, *, model: str = "H60") -> Finding:
+    return finding(
+        customers=range(100, 104),
+        measure="danger",
+        value=danger,
+        danger=danger,
+        tick=tick,
+        dims={**HEATER, "model": model},
+        product="热水器",
+    )
+
+
+def leaking(tick: int) -> Finding:
+    return finding(
+        customers=range(20), measure="code", value="E5", witness="devices", dims=HEATER, tick=tick, product="热水器"
+    )
+
+
+@pytest.mark.parametrize("devices_first", [True, False])
+def test_what_a_model_reports_is_why_it_hurts_people(devices_first: bool) -> None:
+    soon = NOON + HOUR_MS
+    told = (
+        [leaking(NOON), harm("人身安全/触电", soon)] if devices_first else [harm("人身安全/触电", NOON), leaking(soon)]
+    )
+    target = desk()
+    changes = [change for found in told for change in target.advance([found], found.tick)[0]]
+    assert len(opened(changes)) == 1
+
+
+@pytest.mark.parametrize(
+    ("danger", "model", "hours"),
+    [("资金安全/诈骗", "H60", 1), ("人身安全/触电", "H50", 1), ("人身安全/触电", "H60", 12)],
+)
+def test_any_other_danger_beside_failing_devices_is_a_cause_of_its_own(danger: str, model: str, hours: int) -> None:
+    target = desk()
+    changes = target.advance([leaking(NOON)], NOON)[0]
+    tick = NOON + hours * HOUR_MS
+    changes += target.advance([harm(danger, tick, model=model)], tick)[0]
+    assert len(opened(changes)) == 2
+
+
 def released(topic: str, tick: int, first: int, *, value: str) -> Finding:
     found = finding(
         customers=range(first, first + 15), value=value, measure="term", dims=VERSION, tick=tick, product=None

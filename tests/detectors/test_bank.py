@@ -6,6 +6,7 @@ import random
 from functools import cache
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -325,6 +326,20 @@ def test_the_place_of_the_cell_that_alarmed_is_named_among_many_ordinary_custome
     told = [found for found in run(events + cause) if found.opens]
     assert told
     assert all(found.dims.get("region") == "华东" for found in told)
+
+
+def test_no_cause_is_named_by_a_product_in_which_its_topic_is_asked_about_every_day() -> None:
+    asked = [
+        msgspec.structs.replace(
+            event, id=f"a{event.id}", customer=event.customer + 1, topic="商品质量", product="摄像头"
+        )
+        for event in ordinary(56, per_hour=12)
+    ]
+    cause = batch(20, START + 46 * HOUR_MS, topic="商品质量", every_ms=20 * MINUTE_MS)
+    events = ordinary(56, per_hour=120) + asked + cause
+    found = [each for each in run(events) if each.series.value == "商品质量"]
+    assert any(each.opens for each in found)
+    assert {each.dims.get("product") for each in found} == {"门锁"}
 
 
 def sale(day: int, *, line: str, topic: str, number: int) -> list[Observation]:
