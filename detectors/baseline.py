@@ -33,7 +33,7 @@ DAY_ENDS_MS = 20 * HOUR_MS
 LONG = np.array(WINDOW_HOURS) >= 8.0
 """Windows in which a slow rise shows, and which are measured against what is older than yesterday: what rises for days
 would become ordinary, and its unevenness dispersion, before it is strange."""
-LONG_DAYS = 4
+LONG_DAYS = 6
 """Days after which the older ones are enough to know a share by."""
 OLDER = 0.5
 """At least this part of what is known of a cell must be older; a release is known by what it did today."""
@@ -72,6 +72,8 @@ class ShareBaseline:
         self.older_share: Floats = np.zeros(0)
         """As `share` and `alpha`, of what is older than yesterday."""
         self.older_alpha: Floats = np.zeros(0)
+        self._late: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        """Rows of `LEARNT_LATE`."""
         self.news: dict[str, Floats] = {name: np.zeros(0) for name in _NEW}
         self.alarmed_until: Ints = np.zeros(0, dtype=np.int64)
         self.measure_alpha: dict[str, float] = {}
@@ -99,11 +101,12 @@ class ShareBaseline:
             setattr(
                 self, name, np.concatenate((getattr(self, name), np.zeros((want - have, WINDOWS), dtype=np.float32)))
             )
+        self._late = np.concatenate((self._late, self._learnt_late(have, want)))
         for row in range(have, want):
             parent = int(self.table.parent[row])
             below = int(self.table.denominator[row])
             measure = self.table.measured[int(self.table.row_measured[row])][0]
-            if measure == LEARNT_LATE:
+            if self._late[row]:
                 above = int(self.table.denominator[parent]) if parent >= 0 else below
                 late = self.missed[parent] / max(self.total[above], 1.0) if parent >= 0 else 1.0
                 self.missed[row] = late * self.total[below]
@@ -118,6 +121,11 @@ class ShareBaseline:
                 self.older_share[row], self.older_alpha[row] = self.older_share[parent], self.older_alpha[parent]
             else:
                 self.older_share[row], self.older_alpha[row] = self.share[row], self.alpha[row]
+
+    def _learnt_late(self, first: int, end: int) -> NDArray[np.bool_]:
+        measured = self.table.measured
+        values = self.table.row_measured[first:end].tolist()
+        return np.array([measured[each][0] == LEARNT_LATE for each in values], dtype=np.bool_)
 
     def expected(self, rows: Ints, everybody: Floats) -> Floats:
         """Return expected counts for `rows`, shaped as `everybody`: (rows, windows)."""
@@ -222,13 +230,13 @@ class ShareBaseline:
     def _known(self, rows: Ints) -> tuple[Floats, Floats]:
         """Return the customers of rows, and everybody in their cells, who are older than yesterday, as far as enough.
 
-        A cell of which most became known since is taken as it is.
+        A cell of which most became known since is taken as it is, and what goes on being learnt.
         """
         below = self.table.denominator[rows]
         before = self._older("total")
         everybody = np.where(below >= 0, self.total[below] - self.missed[rows], 0.0)
         earlier = np.where(below >= 0, before[below] - self.missed[rows], 0.0)
-        enough = (self.days >= LONG_DAYS) & (earlier >= OLDER * everybody)
+        enough = (self.days >= LONG_DAYS) & (earlier >= OLDER * everybody) & ~self._late[rows]
         return np.where(enough, before[rows], self.total[rows]), np.where(enough, earlier, everybody)
 
     def _shares(self, customers: Floats, everybody: Floats) -> Floats:
@@ -303,3 +311,4 @@ class ShareBaseline:
         self.days = state["days"]
         self.hours = state["hours"]
         self.measure_alpha = dict(state["measure_alpha"])
+        self._late = self._learnt_late(0, len(self.total))

@@ -172,7 +172,7 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
         return release, 0.0
     if harmful != any(key.startswith("danger:") for key in case.witnessed):
         dangers = [finding.series.value] if harmful else _said("danger", case)
-        hurt = led and finding.tick - case.created <= SAME_CAUSE_MS and _harms(dangers, finding.dims, case.dims)
+        hurt = led and age <= SAME_CAUSE_MS and _harms(dangers, finding.dims, case.dims)
         return max(release, Bond.LED if hurt else Bond.NONE), 0.0
     if led and (said.topic if devices else _most(case.topics)) in PEOPLE_ONLY:
         return release, 0.0
@@ -283,8 +283,8 @@ def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
         return False
     since = tick - told.opened_at
     dangers = _said("danger", told) + _said("danger", case)
-    if _by_devices(told) != _by_devices(case) and _harms(dangers, told.dims, case.dims) and since <= SAME_CAUSE_MS:
-        return True
+    if _by_devices(told) != _by_devices(case) and _harms(dangers, told.dims, case.dims):
+        return waking_between(told.last_evidence, tick, zone) <= SAME_CAUSE_MS
     if not _own_words(case) <= told.witnessed.keys() or not _as_harmful(told, case):
         return False
     fed = _fed(told, case, zone)
@@ -295,7 +295,8 @@ def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
     if contradict(told.dims, case.dims):
         return since <= SAME_PRODUCT_MS and subject and _most(case.topics) in ONE_SYSTEM
     if _named(told.dims) == _named(case.dims) and "product" in case.dims:
-        return since <= SAME_PRODUCT_MS or (len(_named(case.dims)) >= 2 and fed and since <= SAME_RELEASE_MS)
+        fine = len(_named(case.dims)) >= 2 and since <= SAME_RELEASE_MS
+        return since <= SAME_PRODUCT_MS or (fed and (fine or subject))
     if not (_inside(case, told) or _inside(told, case)):
         return False
     if told.dims and case.dims and since <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
