@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from qianshao.desk.case import Case, Witnessed
-from qianshao.desk.correlate import ASKED_ANYHOW
+from qianshao.desk.correlate import ASKED_ANYHOW, contradict
 from qianshao.desk.severity import dangerous, grounds_of
 from qianshao.event import WIDE_DIMENSIONS
 from qianshao.incident import Reason
@@ -79,13 +79,15 @@ def opening_reason(case: Case, *, held: bool = False) -> Reason | None:
 
 
 def _two_words(case: Case, *, held: bool) -> bool:
-    """Strangers say two words, of which at least one names a fault."""
+    """Strangers say two words of one place, of which at least one names a fault."""
     words = []
     for key, each in case.witnessed.items():
         measure, _, value = key.partition(":")
         score = each.score if held else each.free_score
         # One that is held altogether is no witness.
         if measure in ("term", "topic") and value not in ASKED_ANYHOW and each.kind != "new" and score > 0:
+            if contradict(each.dims, case.dims):
+                continue  # it was taken in while the case was thought to be wider
             words.append((score, measure, each))
     return any(
         "term" in (measure, other_measure) and score + other_score >= TWO_WITNESSES and _strangers(each, other)

@@ -7,6 +7,8 @@ import pytest
 from desk_fakes import NOON, desk, finding
 
 from qianshao.clock import MINUTE_MS
+from qianshao.desk.case import Case
+from qianshao.desk.reasons import opening_reason
 
 
 def reasons(
@@ -52,3 +54,15 @@ def test_a_phrase_heard_for_the_first_time_is_no_second_word() -> None:
     new = finding(customers=range(50, 55), measure="term", value="预约新机怎么", opens=False, score=8.8)
     changes, _, _ = target.advance([old, msgspec.structs.replace(new, kind="new")], NOON)
     assert [change.change for change in changes] == ["watched"]
+
+
+@pytest.mark.parametrize(("product", "reason"), [("门锁", "two_witnesses"), ("摄像头", None)])
+def test_a_word_of_another_product_is_no_second_witness(product: str, reason: str | None) -> None:
+    target = Case(incident="a", created=NOON, first_seen=NOON, last_evidence=NOON)
+    target.take(finding(customers=range(9), measure="term", value="连不上", opens=False, score=4.8))
+    other = finding(
+        customers=range(50, 55), measure="term", value="没声音", opens=False, score=4.8, dims={"product": product}
+    )
+    target.take(other)
+    assert target.dims == {"product": "门锁"}
+    assert opening_reason(target) == reason
