@@ -56,7 +56,7 @@ from qianshao.finding import Finding, SignalKind
 from qianshao.outcome import Rollup
 from qianshao.series import Series
 
-VERSION = 10
+VERSION = 11
 LEARNING_MS = 6 * HOUR_MS
 LEARNING_CUSTOMERS = 60.0
 """A cell speaks only when its shard has run this long and this many customers have been seen in it."""
@@ -256,12 +256,13 @@ class Bank:
         # A device that was seen at night is not counted again by day, but its error is: those who err are among all.
         devices = self._by_device[table.row_measured[rows]]
         everybody[devices] = np.maximum(everybody[devices], counts[devices])
-        mean = self.baseline.expected(rows, everybody)
+        slow = self.baseline.slow(counts)
+        mean = self.baseline.expected(rows, everybody, slow)
         others = everybody[devices] - counts[devices]
         mean[devices] = np.minimum(mean[devices], self.baseline.beside(rows[devices], others))
         mean[devices] = np.maximum(mean[devices], self.baseline.own(rows[devices]))
         mean[devices] = np.maximum(mean[devices], self._releases.least(rows[devices]))
-        spread = self.baseline.spread(rows)
+        spread = self.baseline.spread(rows, slow)
         rare = np.flatnonzero(harmed[kept])
         if len(rare):
             share, spread[rare] = expectation_without(table, self.baseline, rows[rare])
@@ -531,7 +532,7 @@ class Bank:
         self.baseline.restore(state["baseline"])
         self.board.restore(state["board"])
         self.storms.restore(state["storms"])
-        self._trials.restore(state.get("trials", ()))
+        self._trials.restore(state["trials"])
         self.silence.restore(state["silence"])
         if self.emerging is not None:
             self.emerging.restore(state["emerging"])

@@ -33,6 +33,8 @@ DAY_ENDS_MS = 20 * HOUR_MS
 LONG = np.array(WINDOW_HOURS) >= 8.0
 """Windows in which a slow rise shows, and which are measured against what is older than yesterday: what rises for days
 would become ordinary, and its unevenness dispersion, before it is strange."""
+SLOW_CUSTOMERS = 30
+"""So many in a long window, below which what is older tells a rise from chance worse than what is newest does."""
 LONG_DAYS = 6
 """Days after which the older ones are enough to know a share by."""
 OLDER = 0.5
@@ -127,10 +129,14 @@ class ShareBaseline:
         values = self.table.row_measured[first:end].tolist()
         return np.array([measured[each][0] == LEARNT_LATE for each in values], dtype=np.bool_)
 
-    def expected(self, rows: Ints, everybody: Floats) -> Floats:
-        """Return expected counts for `rows`, shaped as `everybody`: (rows, windows)."""
+    def slow(self, counts: Floats) -> NDArray[np.bool_]:
+        """Return which windows are measured against what is older: (rows, windows), shaped as `counts`."""
+        return np.asarray(LONG & (counts >= SLOW_CUSTOMERS))
+
+    def expected(self, rows: Ints, everybody: Floats, slow: NDArray[np.bool_]) -> Floats:
+        """Return expected counts for `rows`, shaped as `everybody` and `slow`: (rows, windows)."""
         self.follow()
-        share = np.where(LONG, self.older_share[rows, None], self.share[rows, None])
+        share = np.where(slow, self.older_share[rows, None], self.share[rows, None])
         mean: Floats = share * everybody + 1e-6
         return mean
 
@@ -157,13 +163,13 @@ class ShareBaseline:
         each: Floats = rate[:, None] * WINDOW_HOURS
         return each
 
-    def spread(self, rows: Ints) -> Floats:
+    def spread(self, rows: Ints, slow: NDArray[np.bool_]) -> Floats:
         """Return the relative variance of predictions: dispersion, and how little the share is known; as `expected`."""
         parents = self.table.parent[rows]
         prior = np.where(parents >= 0, PARENT_WEIGHT * self.share[parents], SIGHT_PRIOR)
         newest = self.alpha[rows] + 1.0 / np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
         older = self.older_alpha[rows] + 1.0 / np.maximum(self._known(rows)[0] + prior, MINIMUM_SHAPE)
-        return np.where(LONG, older[:, None], newest[:, None])
+        return np.where(slow, older[:, None], newest[:, None])
 
     def watch(self) -> None:
         """Note the short windows as they stand; call once at the end of each bin, before the table rolls on."""

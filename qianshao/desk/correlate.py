@@ -12,7 +12,7 @@ from qianshao.desk.case import LEAST_STATED, Case, stated
 from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
 from qianshao.finding import Finding
 
-SAME_VALUE_MS = 24 * HOUR_MS
+SAME_VALUE_MS = 48 * HOUR_MS
 SAME_CAUSE_MS = 6 * HOUR_MS
 SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
@@ -289,6 +289,7 @@ def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
         return False
     fed = _fed(told, case, zone)
     subject = _same_subject(told, case)
+    met = _share_of_smaller(told.customers, case.customers) >= EXPLAINED
     soon = since <= SAME_PRODUCT_MS or (fed and since <= SAME_RELEASE_MS)
     if "channel" in case.dims and told.dims.get("channel") == case.dims["channel"] and not _build(case.dims) and soon:
         return True
@@ -296,12 +297,11 @@ def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
         return since <= SAME_PRODUCT_MS and subject and _most(case.topics) in ONE_SYSTEM
     if _named(told.dims) == _named(case.dims) and "product" in case.dims:
         fine = len(_named(case.dims)) >= 2 and since <= SAME_RELEASE_MS
-        return since <= SAME_PRODUCT_MS or (fed and (fine or subject))
+        return since <= SAME_PRODUCT_MS or (fed and (fine or subject or met))
     if not (_inside(case, told) or _inside(told, case)):
         return False
     if told.dims and case.dims and since <= EXACT_PLACE_MS and not _of_two_subjects(told, case):
         return True
-    met = _share_of_smaller(told.customers, case.customers) >= EXPLAINED
     if since <= SAME_PRODUCT_MS and (met or subject):
         return True
     return met and subject and fed

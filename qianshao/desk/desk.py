@@ -33,7 +33,7 @@ RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long, nights not counted, is resolved."""
 WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
-REOPEN_MS = 24 * HOUR_MS
+REOPEN_MS = 48 * HOUR_MS
 REOPENS = 3
 """People who must be new since an incident was resolved, before it is opened again; in danger one is enough."""
 MAX_CASES = 2_000
