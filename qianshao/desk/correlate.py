@@ -12,7 +12,9 @@ from qianshao.desk.case import LEAST_STATED, Case, stated
 from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
 from qianshao.finding import Finding
 
-SAME_VALUE_MS = 48 * HOUR_MS
+SAME_VALUE_MS = 24 * HOUR_MS
+COMES_BACK_MS = 48 * HOUR_MS
+"""So long after it the same is said of a product once more."""
 SAME_CAUSE_MS = 6 * HOUR_MS
 SAME_RELEASE_MS = 12 * HOUR_MS
 SAME_PRODUCT_MS = 3 * HOUR_MS
@@ -130,7 +132,7 @@ class Bond(IntEnum):
     RELEASE = 4
     """The same model or release within half a day."""
     VALUE = 5
-    """The same measure value in a place that does not contradict, within a day."""
+    """The same measure value in a place that does not contradict, within a day, of one product within two."""
     PEOPLE = 6
     """Enough of the same customers."""
 
@@ -148,7 +150,7 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
     """
     age = waking_between(case.last_evidence, finding.tick, zone)
     release = Bond.RELEASE if age <= SAME_RELEASE_MS and _same_release(finding, said, case) else Bond.NONE
-    if age > SAME_VALUE_MS or contradict(finding.dims, case.dims):
+    if age > COMES_BACK_MS or contradict(finding.dims, case.dims):
         return release, 0.0
     if finding.kind in ("silence", "drop"):
         return _silent_alike(finding, case), 0.0
@@ -161,7 +163,8 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
         return release, 0.0
     known = case.witnessed.get(f"{finding.series.measure}:{finding.series.value}")
     unnamed = finding.series.measure in UNNAMED_MEASURES and finding.dims != case.dims
-    if known is not None and (unnamed or finding.tick - known.window_end > SAME_VALUE_MS):
+    heard = COMES_BACK_MS if "product" in finding.dims and "product" in case.dims else SAME_VALUE_MS
+    if known is not None and (unnamed or finding.tick - known.window_end > heard):
         known = None
     if known is not None and (known.opens or case.status == "watching"):
         return Bond.VALUE, 0.0

@@ -95,6 +95,19 @@ def test_a_word_that_was_not_heard_for_a_day_does_not_join_by_itself() -> None:
     assert went[-1] not in (went[0], "nothing new")
 
 
+@pytest.mark.parametrize(("hours", "same"), [(40, True), (60, False)])
+def test_the_same_of_one_product_comes_back_as_itself_within_two_days(hours: int, same: bool) -> None:
+    fault = finding(customers=range(10), measure="code", value="E702", witness="devices")
+    back = finding(
+        customers=range(50, 60), measure="code", value="E702", witness="devices", tick=NOON + hours * HOUR_MS
+    )
+    target = desk()
+    first = target.advance([fault], NOON)[0][-1]
+    again = target.advance([back], back.tick)[0][-1]
+    assert (again.incident == first.incident) is same
+    assert again.change == ("reopened" if same else "opened")
+
+
 def test_a_finding_of_another_region_does_not_join_an_incident_by_its_product() -> None:
     one = finding(customers=range(20), value="支付扣款", dims={"product": "门锁"})
     spread = msgspec.structs.replace(
