@@ -245,11 +245,12 @@ def _joined_by_place(finding: Finding, said: Said, case: Case, age: int, *, led:
 
 
 def _harms(dangers: Iterable[str], one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
-    """Say whether people are hurt by the very model whose devices fail: what it reports is why.
+    """Say whether people are hurt by the very product whose devices fail, one model of it: what it reports is why.
 
-    Any other danger, or of another model, is another cause beside something harmless.
+    Few who are hurt name the model. Any other danger, or of another model, is another cause beside something harmless.
     """
-    return BODILY in _families(dangers) and "model" in one and one["model"] == other.get("model")
+    named = ("model" in one or "model" in other) and "product" in one and one["product"] == other.get("product")
+    return named and BODILY in _families(dangers) and not contradict(one, other)
 
 
 def _by_devices(case: Case) -> bool:

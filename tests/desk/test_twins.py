@@ -79,7 +79,7 @@ def harm(danger: str, tick: int, *, model: str = "H60") -> Finding:
         value=danger,
         danger=danger,
         tick=tick,
-        dims={**HEATER, "model": model},
+        dims={"product": "热水器", "model": model} if model else {"product": "热水器"},
         product="热水器",
     )
 
@@ -90,12 +90,12 @@ def leaking(tick: int) -> Finding:
     )
 
 
+@pytest.mark.parametrize("model", ["H60", ""])
 @pytest.mark.parametrize("devices_first", [True, False])
-def test_what_a_model_reports_is_why_it_hurts_people(devices_first: bool) -> None:
+def test_what_a_model_reports_is_why_it_hurts_people(devices_first: bool, model: str) -> None:
     soon = NOON + HOUR_MS
-    told = (
-        [leaking(NOON), harm("人身安全/触电", soon)] if devices_first else [harm("人身安全/触电", NOON), leaking(soon)]
-    )
+    hurt = harm("人身安全/触电", soon if devices_first else NOON, model=model)
+    told = [leaking(NOON), hurt] if devices_first else [hurt, leaking(soon)]
     target = desk()
     changes = [change for found in told for change in target.advance([found], found.tick)[0]]
     assert len(opened(changes)) == 1
