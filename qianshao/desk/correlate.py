@@ -143,10 +143,11 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
     Without shared customers, nothing joins a finding most of whose events lie elsewhere, or a case nearly all of whose
-    events do, and no word that was not heard for a day: an incident of many days would know every word in the end.
-    Dangers and what is none stay apart, as does what no device brings about from what devices report; a case that is
-    over is joined by its own words alone. How long a case has been quiet is counted in hours in which customers are
-    awake.
+    events do, and no word that was not heard for a day or, of one product, two: an incident of many days would know
+    every word in the end.
+    Dangers and what is none stay apart, but for what devices report that harm people, as does what no device brings
+    about from what devices report; a case that is over is joined by its own words alone. How long a case has been quiet
+    is counted in hours in which customers are awake.
     """
     age = waking_between(case.last_evidence, finding.tick, zone)
     release = Bond.RELEASE if age <= SAME_RELEASE_MS and _same_release(finding, said, case) else Bond.NONE
@@ -169,10 +170,10 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
     if known is not None and (known.opens or case.status == "watching"):
         return Bond.VALUE, 0.0
     harmful = finding.series.measure == "danger"
-    devices = _by_devices(case)
-    led = devices != (finding.witness == "devices")
     if case.status == "resolved":
         return release, 0.0
+    devices = _by_devices(case)
+    led = devices != (finding.witness == "devices")
     if harmful != any(key.startswith("danger:") for key in case.witnessed):
         dangers = [finding.series.value] if harmful else _said("danger", case)
         hurt = led and age <= SAME_CAUSE_MS and _harms(dangers, finding.dims, case.dims)

@@ -13,7 +13,17 @@ from qianshao.action import Action, ActionOutcome
 from qianshao.clock import HOUR_MS, waking_after
 from qianshao.config import Config
 from qianshao.desk.case import Case
-from qianshao.desk.correlate import Bond, belongs, blackout, explains, one_cause, said_by, still_explains, twins
+from qianshao.desk.correlate import (
+    COMES_BACK_MS,
+    Bond,
+    belongs,
+    blackout,
+    explains,
+    one_cause,
+    said_by,
+    still_explains,
+    twins,
+)
 from qianshao.desk.maintenance import ends_at, explaining
 from qianshao.desk.memory import Memory, Past
 from qianshao.desk.permission import refusal
@@ -33,7 +43,9 @@ RESOLVE_MS = 6 * HOUR_MS
 """An open incident without new evidence for this long, nights not counted, is resolved."""
 WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
-REOPEN_MS = 48 * HOUR_MS
+ABSORB_MS = 24 * HOUR_MS
+"""So long what a person dismissed swallows further evidence of its cause."""
+REOPEN_MS = COMES_BACK_MS
 REOPENS = 3
 """People who must be new since an incident was resolved, before it is opened again; in danger one is enough."""
 MAX_CASES = 2_000
@@ -167,7 +179,7 @@ class Desk:
             case "resolve":
                 self._resolve(case, "by_person", tick, changes, action.by, action.reason)
             case "dismiss":
-                case.absorbs_until = tick + REOPEN_MS
+                case.absorbs_until = tick + ABSORB_MS
                 self._dismiss(case, "by_person", tick, changes, pushes, action.by, action.reason)
             case "reopen":
                 case.last_evidence = tick  # a person's word keeps it open as long as evidence would
