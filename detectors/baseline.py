@@ -30,7 +30,7 @@ PEAK_HALF_LIFE_DAYS = 5
 """How fast the highest ordinary count of a series is forgotten."""
 DAY_ENDS_MS = 20 * HOUR_MS
 """When a day's peak joins the ordinary ones, in UTC (04:00 in China): a rise is not measured against its own start."""
-LONG = np.array(WINDOW_HOURS) >= 8.0
+LONG = WINDOW_HOURS >= 8.0
 """Windows in which a slow rise shows, and which are measured against what is older than yesterday: what rises for days
 would become ordinary, and its unevenness dispersion, before it is strange."""
 SLOW_CUSTOMERS = 30
@@ -55,8 +55,9 @@ class ShareBaseline:
     It answers: how many distinct customers of this series were to be expected among all those seen in the same cell and
     window? A promotion day or a Monday peak raises both and is therefore no surprise. The share is a Gamma posterior
     with a half-life of a week, drawn to the parent cell's share; its uncertainty and the hourly overdispersion make the
-    prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation. Long windows
-    are measured against what is older than yesterday, as with the guard band of EARS C2 (Hutwagner et al. 2003).
+    prediction negative binomial. Learning is winsorised, and a series in alarm learns its own expectation. What many
+    have in long windows is measured against what is older than yesterday, as with the guard band of EARS C2 (Hutwagner
+    et al. 2003).
 
     When it fails: a cause that makes *every* topic of a cell rise alike moves no share; a series that is most of its
     cell (share above one half) hides part of its own rise. Cost: one pass over all rows an hour, about 0.1 µs a row.
@@ -115,13 +116,11 @@ class ShareBaseline:
             if parent >= 0:
                 self.share[row] = self.share[parent]
                 self.alpha[row] = self.alpha[parent]
+                self.older_share[row], self.older_alpha[row] = self.older_share[parent], self.older_alpha[parent]
             else:
                 seen = self.total[below] - self.missed[row] if below >= 0 else 0.0
                 self.share[row] = SIGHT_PRIOR / (seen + PARENT_WEIGHT)
                 self.alpha[row] = self.measure_alpha.get(measure, 0.15)
-            if parent >= 0:
-                self.older_share[row], self.older_alpha[row] = self.older_share[parent], self.older_alpha[parent]
-            else:
                 self.older_share[row], self.older_alpha[row] = self.share[row], self.alpha[row]
 
     def _learnt_late(self, first: int, end: int) -> NDArray[np.bool_]:
