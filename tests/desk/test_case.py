@@ -139,7 +139,7 @@ def test_the_pure_evidence_of_few_names_the_place_before_the_mixed_evidence_of_m
 
 def test_of_a_wider_place_than_what_was_found_strange_only_that_excess_is_known() -> None:
     target = case()
-    target.take(msgspec.structs.replace(spoken(range(10), danger="食物中毒"), observed=10.0, expected=0.0))
+    target.take(msgspec.structs.replace(spoken(range(10), value="离线"), observed=10.0, expected=0.0))
     wide = msgspec.structs.replace(spoken(range(10, 29), product="摄像头"), observed=6.0, expected=0.5)
     target.take(msgspec.structs.replace(wide, dims={"line": "家居"}))
     assert target.dims == {"product": "门锁"}

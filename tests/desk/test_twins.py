@@ -69,6 +69,19 @@ def test_a_danger_is_never_taken_for_a_second_word() -> None:
     assert len(opened(changes)) == 1
 
 
+@pytest.mark.parametrize(("first", "causes"), [(15, 1), (40, 2)])
+def test_another_word_of_some_of_the_same_people_in_a_product_that_is_still_told_of_is_no_news(
+    first: int, causes: int
+) -> None:
+    target = desk()
+    changes = target.advance([finding(customers=range(20))], NOON)[0]
+    changes += target.advance([finding(customers=range(20), tick=NOON + 5 * HOUR_MS)], NOON + 5 * HOUR_MS)[0]
+    tick = NOON + 6 * HOUR_MS
+    word = finding(customers=range(first, first + 40), value="发错", measure="term", tick=tick)
+    changes += target.advance([about(word, "错发漏发")], tick)[0]
+    assert len(opened(changes)) == causes
+
+
 HEATER: Dims = {"product": "热水器", "model": "H60"}
 
 
