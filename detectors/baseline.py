@@ -42,9 +42,7 @@ OLDER = 0.5
 LEARNT_LATE = "theme"
 """A measure whose values begin when they are learnt, not when their cause does: before, nobody could be counted."""
 _SUMS = ("total", "surplus", "square")
-_NEW = tuple(f"{name}_{day}" for name in _SUMS for day in ("today", "yesterday"))
-"""What today and yesterday brought to each sum."""
-_LEARNT = ("total", "missed", "share", "surplus", "square", "alpha", "older_share", "older_alpha", *_NEW)
+_LEARNT = ("total", "missed", "share", "surplus", "square", "alpha", "older_share", "older_alpha")
 _ALPHA_BOUNDS = (0.03, 0.5)
 _ALPHA_WEIGHT = 20.0
 
@@ -75,9 +73,8 @@ class ShareBaseline:
         self.older_share: Floats = np.zeros(0)
         """As `share` and `alpha`, of what is older than yesterday."""
         self.older_alpha: Floats = np.zeros(0)
-        self._late: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        """Rows of `LEARNT_LATE`."""
-        self.news: dict[str, Floats] = {name: np.zeros(0) for name in _NEW}
+        self.news: Floats = np.zeros((2, len(_SUMS), 0))
+        """What today and yesterday brought to each of `_SUMS`."""
         self.alarmed_until: Ints = np.zeros(0, dtype=np.int64)
         self.measure_alpha: dict[str, float] = {}
         self.peak: NDArray[np.float32] = np.zeros((0, WINDOWS), dtype=np.float32)
@@ -95,8 +92,7 @@ class ShareBaseline:
             return
         for name in ("total", "missed", "share", "surplus", "square", "older_share"):
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(want - have))))
-        for name, values in self.news.items():
-            self.news[name] = np.concatenate((values, np.zeros(want - have)))
+        self.news = np.concatenate((self.news, np.zeros((2, len(_SUMS), want - have))), axis=2)
         self.alpha = np.concatenate((self.alpha, np.full(want - have, 0.12)))
         self.older_alpha = np.concatenate((self.older_alpha, np.full(want - have, 0.12)))
         self.alarmed_until = np.concatenate((self.alarmed_until, np.zeros(want - have, dtype=np.int64)))
@@ -104,12 +100,11 @@ class ShareBaseline:
             setattr(
                 self, name, np.concatenate((getattr(self, name), np.zeros((want - have, WINDOWS), dtype=np.float32)))
             )
-        self._late = np.concatenate((self._late, self._learnt_late(have, want)))
         for row in range(have, want):
             parent = int(self.table.parent[row])
             below = int(self.table.denominator[row])
             measure = self.table.measured[int(self.table.row_measured[row])][0]
-            if self._late[row]:
+            if measure == LEARNT_LATE:
                 above = int(self.table.denominator[parent]) if parent >= 0 else below
                 late = self.missed[parent] / max(self.total[above], 1.0) if parent >= 0 else 1.0
                 self.missed[row] = late * self.total[below]
@@ -122,11 +117,6 @@ class ShareBaseline:
                 self.share[row] = SIGHT_PRIOR / (seen + PARENT_WEIGHT)
                 self.alpha[row] = self.measure_alpha.get(measure, 0.15)
                 self.older_share[row], self.older_alpha[row] = self.share[row], self.alpha[row]
-
-    def _learnt_late(self, first: int, end: int) -> NDArray[np.bool_]:
-        measured = self.table.measured
-        values = self.table.row_measured[first:end].tolist()
-        return np.array([measured[each][0] == LEARNT_LATE for each in values], dtype=np.bool_)
 
     def slow(self, counts: Floats) -> NDArray[np.bool_]:
         """Return which windows are measured against what is older: (rows, windows), shaped as `counts`."""
@@ -167,6 +157,8 @@ class ShareBaseline:
         parents = self.table.parent[rows]
         prior = np.where(parents >= 0, PARENT_WEIGHT * self.share[parents], SIGHT_PRIOR)
         newest = self.alpha[rows] + 1.0 / np.maximum(self.total[rows] + prior, MINIMUM_SHAPE)
+        if not slow.any():
+            return np.repeat(newest[:, None], WINDOWS, axis=1)
         older = self.older_alpha[rows] + 1.0 / np.maximum(self._known(rows)[0] + prior, MINIMUM_SHAPE)
         return np.where(slow, older[:, None], newest[:, None])
 
@@ -199,10 +191,7 @@ class ShareBaseline:
         now = (table.bin + 1) * FINE_MS
         taken = np.where(has & (self.alarmed_until > now), np.minimum(taken, mean), taken)
         decay = 0.5 ** (1.0 / HALF_LIFE_HOURS)
-        for values in self.news.values():
-            values *= decay
         self.total = self.total * decay + taken
-        self.news["total_today"] += taken
         self.hours = self.hours * decay + 1.0
         self.missed *= decay
         settled = has & (np.where(has, self.total[below], 0.0) >= SETTLED_CUSTOMERS) & (mean >= SETTLED_MEAN)
@@ -210,8 +199,8 @@ class ShareBaseline:
         surplus, square = np.where(settled, (taken - mean) ** 2 - mean, 0.0), np.where(settled, mean * mean, 0.0)
         self.surplus = self.surplus * decay + surplus
         self.square = self.square * decay + square
-        self.news["surplus_today"] += surplus
-        self.news["square_today"] += square
+        self.news *= decay
+        self.news[0] += (taken, surplus, square)
         calm = np.flatnonzero(self.alarmed_until <= now)
         self.today[calm] = np.maximum(self.today[calm], table.windows(calm))
         if (now - DAY_ENDS_MS) % DAY_MS < HOUR_MS:
@@ -219,18 +208,23 @@ class ShareBaseline:
             self.peak = np.maximum(self.peak * np.float32(0.5 ** (1.0 / PEAK_HALF_LIFE_DAYS)), over)
             self.yesterday, self.today = self.today, np.zeros_like(self.today)
             self.days += 1
-            for name in _SUMS:
-                self.news[f"{name}_yesterday"], self.news[f"{name}_today"] = self.news[f"{name}_today"], np.zeros(n)
+            self.news = np.stack((np.zeros_like(self.news[0]), self.news[0]))
         self.share = self._shares(self.total, np.where(has, self.total[below] - self.missed, 0.0))
-        self.older_share = self._shares(*self._known(np.arange(n)))
-        self.alpha = self._dispersion(self.surplus, self.square, self.measure_alpha)
-        old = self.days >= LONG_DAYS
-        self.older_alpha = self._dispersion(self._older("surplus"), self._older("square"), {}) if old else self.alpha
+        self.alpha, pooled = self._dispersion(self.surplus, self.square)
+        self.measure_alpha.update(pooled)
+        if self.days < LONG_DAYS:
+            self.older_share, self.older_alpha = self.share, self.alpha
+            return
+        rows = np.arange(n)
+        self.older_share = self._shares(*self._known(rows))
+        self.older_alpha, _ = self._dispersion(self._older("surplus", rows), self._older("square", rows))
 
-    def _older(self, name: str) -> Floats:
-        """Return a sum without what today and yesterday brought."""
-        whole: Floats = getattr(self, name)
-        return whole - self.news[f"{name}_today"] - self.news[f"{name}_yesterday"]
+    def _older(self, name: str, rows: Ints) -> Floats:
+        """Return one of `_SUMS` without what today and yesterday brought."""
+        whole: Floats = getattr(self, name)[rows]
+        today, yesterday = self.news[:, _SUMS.index(name), rows]
+        older: Floats = whole - today - yesterday
+        return older
 
     def _known(self, rows: Ints) -> tuple[Floats, Floats]:
         """Return the customers of rows, and everybody in their cells, who are older than yesterday, as far as enough.
@@ -238,11 +232,11 @@ class ShareBaseline:
         A cell of which most became known since is taken as it is, and what goes on being learnt.
         """
         below = self.table.denominator[rows]
-        before = self._older("total")
         everybody = np.where(below >= 0, self.total[below] - self.missed[rows], 0.0)
-        earlier = np.where(below >= 0, before[below] - self.missed[rows], 0.0)
-        enough = (self.days >= LONG_DAYS) & (earlier >= OLDER * everybody) & ~self._late[rows]
-        return np.where(enough, before[rows], self.total[rows]), np.where(enough, earlier, everybody)
+        earlier = np.where(below >= 0, self._older("total", below) - self.missed[rows], 0.0)
+        late = np.array([measure == LEARNT_LATE for measure, _ in self.table.measured])[self.table.row_measured[rows]]
+        enough = (self.days >= LONG_DAYS) & (earlier >= OLDER * everybody) & ~late
+        return np.where(enough, self._older("total", rows), self.total[rows]), np.where(enough, earlier, everybody)
 
     def _shares(self, customers: Floats, everybody: Floats) -> Floats:
         """Return the share of each row, drawn to that of its parent."""
@@ -259,11 +253,11 @@ class ShareBaseline:
                 share[rows] = (customers[rows] + PARENT_WEIGHT * above) / (everybody[rows] + PARENT_WEIGHT)
         return share
 
-    def _dispersion(self, surplus: Floats, square: Floats, pooled: dict[str, float]) -> Floats:
-        """Return the dispersion of each row, drawn to that of its measure, which is put into `pooled`."""
+    def _dispersion(self, surplus: Floats, square: Floats) -> tuple[Floats, dict[str, float]]:
+        """Return the dispersion of each row, drawn to that of its measure, and that of each measure."""
         measures = np.array([measure for measure, _ in self.table.measured])
         names = measures[self.table.row_measured[: len(surplus)]] if len(measures) else measures
-        alpha = self.alpha.copy()
+        alpha, pooled = self.alpha.copy(), {}
         for measure in sorted(set(measures.tolist())):
             rows = np.flatnonzero(names == measure)
             whole = float(np.clip((surplus[rows].sum() + 2.4) / (square[rows].sum() + 20.0), *_ALPHA_BOUNDS))
@@ -271,7 +265,7 @@ class ShareBaseline:
             alpha[rows] = np.clip(
                 (surplus[rows] + _ALPHA_WEIGHT * whole) / (square[rows] + _ALPHA_WEIGHT), *_ALPHA_BOUNDS
             )
-        return alpha
+        return alpha, pooled
 
     def history(self, rows: Ints) -> Floats:
         """Return how many customers of everybody the expectation of each row rests on."""
@@ -292,7 +286,8 @@ class ShareBaseline:
         """Return the state as numbers and bytes."""
         self.follow()
         return {
-            **{name: self.news[name].tobytes() if name in _NEW else getattr(self, name).tobytes() for name in _LEARNT},
+            **{name: getattr(self, name).tobytes() for name in _LEARNT},
+            "news": self.news.tobytes(),
             "peak": self.peak.tobytes(),
             "today": self.today.tobytes(),
             "yesterday": self.yesterday.tobytes(),
@@ -305,15 +300,11 @@ class ShareBaseline:
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a state written by `snapshot`."""
         for name in _LEARNT:
-            values = np.frombuffer(state[name], dtype=np.float64).copy()
-            if name in _NEW:
-                self.news[name] = values
-            else:
-                setattr(self, name, values)
+            setattr(self, name, np.frombuffer(state[name], dtype=np.float64).copy())
+        self.news = np.frombuffer(state["news"], dtype=np.float64).reshape(2, len(_SUMS), -1).copy()
         self.alarmed_until = np.frombuffer(state["alarmed_until"], dtype=np.int64).copy()
         for name in ("peak", "today", "yesterday"):
             setattr(self, name, np.frombuffer(state[name], dtype=np.float32).reshape(-1, WINDOWS).copy())
         self.days = state["days"]
         self.hours = state["hours"]
         self.measure_alpha = dict(state["measure_alpha"])
-        self._late = self._learnt_late(0, len(self.total))

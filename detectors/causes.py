@@ -12,7 +12,7 @@ from detectors.counts import CountTable
 from detectors.localise import BROAD, IMPLIES, WITHIN_PRODUCT, Cause, dimensions_of, localise
 from detectors.recent import RecentEvents
 from detectors.shares import LongRunShares
-from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
+from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS, values_of
 
 STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
@@ -134,7 +134,7 @@ class Causes:
         for devices, which state where they are, the weakest for people, who seldom do.
         """
         place = {name: value for name, value in anchor.items() if name not in VAGUE}
-        denied = {name for name, value in anchor.items() if value not in _values(dims.get(name, value))}
+        denied = {name for name, value in anchor.items() if value not in values_of(dims.get(name, value))}
         if denied & place.keys():
             return place  # what lies elsewhere is ordinary there: that place was not found strange
         beyond = {name: value for name, value in place.items() if dims.get(name) != value}
@@ -171,7 +171,3 @@ class Causes:
         # The line was fixed by where the evidence was gathered; as an explanation it competes with its products.
         anchor = base if name in ("line", "product") else {**fixed, **base}
         return self._shares.of(int(table.row_measured[below]), anchor, name)
-
-
-def _values(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value

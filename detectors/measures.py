@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence, Set
 
 from detectors.counts import Measured
 from detectors.levels import LOUD, QUIET
-from qianshao.event import BENIGN_TOPICS, CLEARLY_NEGATIVE, Observation, summary
+from qianshao.event import BENIGN_TOPICS, BODILY, CLEARLY_NEGATIVE, Observation, summary
 from qianshao.finding import SignalKind
 
 WITNESS = {"code": "devices", "template": "devices", "metric": "devices", "ticket_type": "tickets"}
@@ -21,7 +21,6 @@ DANGEROUS_TOPICS = frozenset(("安全隐患", "诈骗信息"))
 """Topics of the shipped taxonomy whose words count as nothing where no danger is asserted."""
 HARM_OR_NOTHING = frozenset(("食物中毒", "起火", "爆炸", "触电", "被骗"))
 """Faults of the shipped taxonomy that are dangers: where none is asserted, they are what people heard or fear."""
-BODILY = "人身安全"
 SUSPICIOUS = "资金安全/可疑来电"
 BENIGN_TYPES = ("咨询", "其他", "其它", "表扬")
 """In the name of a ticket type: nothing failed, or nobody says what."""

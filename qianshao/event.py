@@ -22,6 +22,8 @@ MAX_OWN_DIMS = 4
 CLEARLY_NEGATIVE = -0.5
 """Sentiment below which a customer's words count as negative."""
 
+BODILY = "人身安全"
+"""The shipped taxonomy's family of dangers that harm somebody's body."""
 BENIGN_TOPICS = frozenset(("使用咨询", "优惠活动", "价格", "会员积分"))
 """What customers ask anyway, and more on promotion days: such topics are weak witnesses at best."""
 
@@ -149,6 +151,15 @@ class Observation(msgspec.Struct, kw_only=True, gc=False):
             if said and (said not in value if isinstance(value, list) else said != value):
                 return False
         return True
+
+
+def values_of(value: str | list[str]) -> list[str]:
+    """Return the values of one dimension of a place.
+
+    >>> values_of("华东"), values_of(["华东", "华北"])
+    (['华东'], ['华东', '华北'])
+    """
+    return [value] if isinstance(value, str) else value
 
 
 class DeadLetter(msgspec.Struct, kw_only=True, gc=False):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS, MINUTE_MS, waking_between
 from qianshao.desk.case import LEAST_STATED, Case, stated
-from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS
+from qianshao.event import BODILY, DIMENSIONS, WIDE_DIMENSIONS, values_of
 from qianshao.finding import Finding
 
 SAME_VALUE_MS = 24 * HOUR_MS
@@ -47,14 +47,13 @@ ASKED_ANYHOW = frozenset(("使用咨询", "优惠活动", "价格", "会员积�
 """Topics of the shipped taxonomy that bear no witness beside a word."""
 UNREACHABLE = ("联系不上", "打不通", "没人接", "无人接听")
 """In a word or a fault: customers do not get through. While a channel is silent, that is why."""
-BODILY = "人身安全"
 CHARGED = "支付扣款"
 MONEY_GONE = "资金安全/盗刷"
 """Who is charged wrongly says that money was taken: told apart from theft only by how many they are."""
 ONE_SYSTEM = frozenset(("账号登录", "支付扣款", "发票", "优惠活动", "应用故障"))
 """Topics that one system brings about for all lines: where two lines tell of one within hours, it is one cause."""
 TOPICS_OF = {
-    "人身安全": frozenset(("安全隐患", "食品安全")),
+    BODILY: frozenset(("安全隐患", "食品安全")),
     "资金安全": frozenset(("诈骗信息", "信息隐私")),
 }
 """What is told beside a danger and means the same."""
@@ -81,13 +80,9 @@ def contradict(one: Mapping[str, str | list[str]], other: Mapping[str, str | lis
     """
     for name in one.keys() & other.keys() - {"channel"}:
         vague = isinstance(one[name], list) or isinstance(other[name], list)
-        if (name == "product" or not vague) and not set(_values(one[name])) & set(_values(other[name])):
+        if (name == "product" or not vague) and not set(values_of(one[name])) & set(values_of(other[name])):
             return True
     return False
-
-
-def _values(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
 
 
 class Said(NamedTuple):
@@ -270,7 +265,7 @@ def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str |
     for name, values in dims.items():
         counts = places.get(name, {})
         number = sum(counts.values())
-        here = sum(counts.get(value, 0) for value in _values(values))
+        here = sum(counts.get(value, 0) for value in values_of(values))
         if name != "channel" and number >= LEAST_STATED and here < share * number:
             return True
     return False
@@ -420,7 +415,7 @@ def refines(narrow: Mapping[str, str | list[str]], broad: Mapping[str, str | lis
     False
     """
     return all(
-        name in narrow and set(_values(narrow[name])) <= set(_values(values))
+        name in narrow and set(values_of(narrow[name])) <= set(values_of(values))
         for name, values in broad.items()
         if name != "channel"
     )
@@ -521,7 +516,7 @@ def _own(dims: Mapping[str, str | list[str]]) -> set[tuple[str, str]]:
 
 
 def _pairs(dims: Mapping[str, str | list[str]], without: Collection[str]) -> set[tuple[str, str]]:
-    return {(name, value) for name, values in dims.items() if name not in without for value in _values(values)}
+    return {(name, value) for name, values in dims.items() if name not in without for value in values_of(values)}
 
 
 def _most(counts: Mapping[str, int]) -> str | None:

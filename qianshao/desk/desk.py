@@ -45,7 +45,6 @@ WATCH_MS = 6 * HOUR_MS
 """A watched case without new evidence for this long is dismissed."""
 ABSORB_MS = 24 * HOUR_MS
 """So long what a person dismissed swallows further evidence of its cause."""
-REOPEN_MS = COMES_BACK_MS
 REOPENS = 3
 """People who must be new since an incident was resolved, before it is opened again; in danger one is enough."""
 MAX_CASES = 2_000
@@ -534,5 +533,5 @@ def _due(case: Case, zone: tzinfo) -> int:
     elif case.status in _TOLD:
         quiet = waking_after(case.last_evidence, RESOLVE_MS, zone)
     else:
-        quiet = max(waking_after(case.last_evidence, RESOLVE_MS, zone) + REOPEN_MS, case.absorbs_until)
+        quiet = max(waking_after(case.last_evidence, RESOLVE_MS, zone) + COMES_BACK_MS, case.absorbs_until)
     return min(quiet, case.silenced_until) if case.silenced_until else quiet

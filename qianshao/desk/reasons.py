@@ -84,10 +84,9 @@ def _two_words(case: Case, *, held: bool) -> bool:
     for key, each in case.witnessed.items():
         measure, _, value = key.partition(":")
         score = each.score if held else each.free_score
-        # One that is held altogether is no witness.
-        if measure in ("term", "topic") and value not in ASKED_ANYHOW and each.kind != "new" and score > 0:
-            if contradict(each.dims, case.dims):
-                continue  # it was taken in while the case was thought to be wider
+        names = measure in ("term", "topic") and value not in ASKED_ANYHOW and each.kind != "new"
+        # One that is held altogether is no witness, nor one taken in while the case was thought to be wider.
+        if names and score > 0 and not contradict(each.dims, case.dims):
             words.append((score, measure, each))
     return any(
         "term" in (measure, other_measure) and score + other_score >= TWO_WITNESSES and _strangers(each, other)

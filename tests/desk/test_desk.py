@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qianshao.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from qianshao.desk.correlate import contradict
-from qianshao.desk.desk import REOPEN_MS, RESOLVE_MS, WATCH_MS, Desk
+from qianshao.desk.correlate import COMES_BACK_MS, contradict
+from qianshao.desk.desk import RESOLVE_MS, WATCH_MS, Desk
 from qianshao.errors import StoreError
 from qianshao.incident import IncidentChange
 from qianshao.series import Series
@@ -252,7 +252,7 @@ def test_neither_the_cut_of_the_calls_nor_a_restart_changes_the_decisions(
         found.append(
             finding(customers=range(first, first + number), value=value, opens=opens, dims=dims, tick=tick, score=6.0)
         )
-    end = tick + RESOLVE_MS + REOPEN_MS
+    end = tick + RESOLVE_MS + COMES_BACK_MS
     whole = desk()
     at_once = whole.advance(found, end)
     before, after = found[:cut], found[cut:]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from qianshao.action import Action, ActionKind, ActionOutcome
 from qianshao.clock import AWAKE_FROM, AWAKE_UNTIL, DAY_MS, HOUR_MS, MINUTE_MS, from_rfc3339
-from qianshao.desk.desk import MAX_ACTIONS, REOPEN_MS, RESOLVE_MS, Desk
+from qianshao.desk.correlate import COMES_BACK_MS
+from qianshao.desk.desk import ABSORB_MS, MAX_ACTIONS, RESOLVE_MS, Desk
 from qianshao.finding import Finding
 from qianshao.incident import IncidentChange
 from qianshao.push import Push
@@ -167,7 +168,7 @@ def test_a_dismissed_incident_swallows_further_evidence_of_its_cause_for_a_day()
     for hours in range(1, 24, 4):
         tick = NOON + hours * HOUR_MS
         assert target.advance([finding(customers=range(hours, hours + 4), tick=tick)], tick)[:2] == ([], [])
-    tick = LATER + REOPEN_MS
+    tick = LATER + ABSORB_MS
     changes, _, _ = target.advance([finding(customers=range(10), tick=tick)], tick)
     assert [change.change for change in changes] == ["opened"]
     assert changes[0].incident != incident
@@ -280,7 +281,7 @@ def test_what_remains_of_a_merge_is_open_as_long_as_either_would_have_been() -> 
 def test_an_incident_long_forgotten_is_unknown_however_much_time_passes_at_once() -> None:
     target = desk()
     incident, _ = opened(target)
-    changes, _, outcomes = do(target, NOON + RESOLVE_MS + REOPEN_MS, act("reopen", incident))
+    changes, _, outcomes = do(target, NOON + RESOLVE_MS + COMES_BACK_MS, act("reopen", incident))
     assert [change.change for change in changes] == ["resolved"]
     assert refused(outcomes) == ["unknown_incident"]
 
@@ -474,7 +475,7 @@ def test_no_course_of_findings_and_actions_breaks_what_must_hold_and_neither_cut
     steps: list[tuple[int, tuple[object, ...]]], cuts: list[int]
 ) -> None:
     findings, actions, tick = plan_of(steps)
-    end = tick + RESOLVE_MS + REOPEN_MS
+    end = tick + RESOLVE_MS + COMES_BACK_MS
     changes, pushes, outcomes = whole = desk().advance(findings, end, actions)
     assert [outcome.action for outcome in outcomes] == [action for _, action in sorted(actions, key=lambda a: a[1].id)]
     status: dict[str, str] = {}

@@ -12,6 +12,7 @@ from qianshao.incident import IncidentChange
 
 LOCK: Dims = {"product": "门锁"}
 VERSION: Dims = {"app_version": "8.5.0"}
+HEATER: Dims = {"product": "热水器", "model": "H60"}
 
 
 def about(found: Finding, topic: str) -> Finding:
@@ -80,9 +81,6 @@ def test_another_word_of_some_of_the_same_people_in_a_product_that_is_still_told
     word = finding(customers=range(first, first + 40), value="发错", measure="term", tick=tick)
     changes += target.advance([about(word, "错发漏发")], tick)[0]
     assert len(opened(changes)) == causes
-
-
-HEATER: Dims = {"product": "热水器", "model": "H60"}
 
 
 def harm(danger: str, tick: int, *, model: str = "H60") -> Finding:

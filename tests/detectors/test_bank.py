@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -341,29 +340,6 @@ def test_no_cause_is_named_by_a_product_in_which_its_topic_is_asked_about_every_
     assert {each.dims.get("product") for each in found} == {"门锁"}
 
 
-def daily(numbers: Sequence[int]) -> list[Observation]:
-    """So many customers of one topic and product on each day, evenly over it."""
-    return [
-        msgspec.structs.replace(
-            batch(1, START + int((day + (index + 0.5) / number) * 24 * HOUR_MS), topic="商品质量")[0],
-            id=f"r{day}-{index}",
-            customer=5_000_000 + 1_000 * day + index,
-            terms=(),
-            region=None,
-        )
-        for day, number in enumerate(numbers)
-        for index in range(number)
-    ]
-
-
-@pytest.mark.parametrize(("last_days", "told"), [((48, 72, 96), True), ((24, 24, 24), False)])
-def test_what_rises_for_days_does_not_become_ordinary_before_it_is_strange(
-    last_days: tuple[int, ...], told: bool
-) -> None:
-    found = run(ordinary(9 * 24, per_hour=40) + daily((24,) * 6 + last_days))
-    assert any(each.opens and each.dims == {"product": "门锁"} for each in found) is told
-
-
 def sale(day: int, *, line: str, topic: str, number: int) -> list[Observation]:
     """Contacts of one line about one topic, spread over one day, of all regions and channels."""
     begin, pause = START + day * 24 * HOUR_MS, 24 * HOUR_MS // number
@@ -380,6 +356,19 @@ def sale(day: int, *, line: str, topic: str, number: int) -> list[Observation]:
         )
         for index in range(number)
     ]
+
+
+@pytest.mark.parametrize(("last_days", "told"), [((48, 72, 96), True), ((24, 24, 24), False)])
+def test_what_rises_for_days_does_not_become_ordinary_before_it_is_strange(
+    last_days: tuple[int, ...], told: bool
+) -> None:
+    days = [
+        msgspec.structs.replace(event, product="门锁", region=None)
+        for day, number in enumerate((24,) * 6 + last_days)
+        for event in sale(day, line="家居", topic="商品质量", number=number)
+    ]
+    found = run(ordinary(9 * 24, per_hour=40) + days)
+    assert any(each.opens and each.dims == {"product": "门锁"} for each in found) is told
 
 
 def test_a_sale_of_one_line_is_expected_of_the_cells_that_cross_lines_too() -> None:
