@@ -44,7 +44,7 @@ ALONE_AT_LEAST = {"metric": 20, "negative": 20, "returned": 15}
 who must be unhappy while no more come than usual, or must have come back: nothing says yet about what."""
 LIFT_ALONE = {"trouble": 5.0}
 """How many times as many as expected must tell of trouble: one product has bad days, and everybody may have his own."""
-_ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]|能不能|可不可以")
+_ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]|有没有|能不能|可不可以")
 _MAINTAINED = re.compile(r"(?<![a-z])maint(?:enance)?(?![a-z])|维护(?:窗口|模式|时段|期间|中)", re.IGNORECASE)
 """A log line that speaks of work on the service."""
 

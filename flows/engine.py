@@ -25,10 +25,10 @@ are: slabs then never travel between processes. Elsewhere only speed would diffe
 LINE_KEYS = "line-593-"
 """Keys of the shards begin with it. The same hash puts the first four on workers other than 0, which has the root."""
 
-READ_KEYS = "read-1041-"
-"""Keys under which batches are understood begin with it. The same hash gives worker 0, where root, desk and sinks are,
-as many of these `READ_WAYS` keys as the others, give or take one: reading is most of the work, and line shards, which
-are elsewhere, weigh what those do."""
+READ_KEYS = "read-1287-"
+"""Keys under which batches are understood begin with it. Of these `READ_WAYS` keys the same hash gives worker 0 of two
+workers three, of three one, of more hardly any: it has intake, root, desk and sinks, which weigh somewhat more than the
+line shards, which are elsewhere."""
 
 READ_WAYS = 8
 

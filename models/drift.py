@@ -45,7 +45,8 @@ class Comparison:
 
     def __init__(self) -> None:
         self._told: list[int] = []
-        self._window = _window()
+        self._window: _Window | None = None
+        """Made with the first label."""
 
     def update(self, wrong: bool, rival_wrong: bool) -> None:
         """Take one label: whether the layer and whether its rival got it wrong."""
@@ -55,18 +56,20 @@ class Comparison:
 
     def _tell(self, difference: int) -> None:
         self._told.append(difference)
+        if self._window is None:
+            self._window = _window()
         # Between 0 and 1, as ADWIN's bounds suppose.
         self._window.update((difference + 1) / 2)
 
     @property
     def labels(self) -> int:
         """Labels inside the window."""
-        return int(self._window.width)
+        return 0 if self._window is None else int(self._window.width)
 
     @property
     def mean(self) -> float:
         """Share of labels by which the layer errs more than its rival; negative = it errs less."""
-        return 2.0 * float(self._window.estimation) - 1.0 if self._told else 0.0
+        return 0.0 if self._window is None else 2.0 * float(self._window.estimation) - 1.0
 
     @property
     def worse(self) -> bool:
@@ -79,6 +82,7 @@ class Comparison:
         return self.labels >= _FEWEST and self.mean + self._doubt() < -_MARGIN
 
     def _doubt(self) -> float:
+        assert self._window is not None  # asked of the labels in it
         # river's `variance` is summed over the window, on the scale from 0 to 1.
         return _SURE * 2.0 * math.sqrt(max(float(self._window.variance), 0.0)) / self.labels
 
@@ -97,6 +101,6 @@ class Comparison:
         if told and max(told) > 2:
             raise ValueError("differences outside -1 … 1")
         self._told = []
-        self._window = _window()
+        self._window = None
         for value in told:
             self._tell(value - 1)

@@ -262,13 +262,13 @@ def _share_of_smaller(one: Mapping[int, int], other: Mapping[int, int]) -> float
 
 def _elsewhere(places: Mapping[str, Mapping[str, int]], dims: Mapping[str, str | list[str]], share: float) -> bool:
     """Of the events that say where they are less than a share lies at a place, in one of its dimensions."""
-    for name, values in dims.items():
-        counts = places.get(name, {})
-        number = sum(counts.values())
-        here = sum(counts.get(value, 0) for value in values_of(values))
-        if name != "channel" and number >= LEAST_STATED and here < share * number:
-            return True
-    return False
+    return any(_beyond(places.get(name, {}), values, share) for name, values in dims.items() if name != "channel")
+
+
+def _beyond(counts: Mapping[str, int], values: str | list[str], share: float) -> bool:
+    """Of the events that state a dimension less than a share has one of these values."""
+    number = sum(counts.values())
+    return number >= LEAST_STATED and sum(counts.get(value, 0) for value in values_of(values)) < share * number
 
 
 def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
@@ -351,7 +351,8 @@ def explains(parent: Case, child: Case, zone: tzinfo) -> float:
     - the child brings no code, log line or metric that the parent does not know, unless it is about the same model or
       release: that is another cause in one product;
     - they share people, 3 and a fifth of the child's; or the model or firmware, or, begun within hours, a version of
-      the events' own; or, in a named place, what they are about.
+      the events' own; or, in a named place, what they are about, unless the parent is of one channel and hardly any of
+      the child comes over it.
 
     Fails where two causes of one topic hit one place at once and nothing but customers' words tells them apart.
     """
@@ -372,7 +373,8 @@ def explains(parent: Case, child: Case, zone: tzinfo) -> float:
         return share
     channel = parent.dims.get("channel")
     named = parent.dims.keys() - {"channel"} or (channel is not None and channel == child.dims.get("channel"))
-    return SAME_SUBJECT if release or (named and _same_subject(parent, child)) else 0.0
+    told = named and not (channel is not None and _beyond(child.places.get("channel", {}), channel, ELSEWHERE))
+    return SAME_SUBJECT if release or (told and _same_subject(parent, child)) else 0.0
 
 
 def _fed(told: Case, case: Case, zone: tzinfo) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import msgspec
+import pytest
 from desk_fakes import NOON, Dims, desk, finding
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,12 @@ def later(found: Finding, minutes: int) -> Finding:
             msgspec.structs.replace(event, id=f"{event.id}+{minutes}", ts=event.ts + shift) for event in found.evidence
         ),
     )
+
+
+def over(channel: str, found: Finding, **fields: object) -> Finding:
+    """The same finding, all of it over one channel."""
+    evidence = tuple(msgspec.structs.replace(event, channel=channel, **fields) for event in found.evidence)
+    return msgspec.structs.replace(found, evidence=evidence)
 
 
 def told(changes: list[IncidentChange]) -> list[tuple[str, str, str]]:
@@ -90,6 +97,20 @@ def test_the_same_subject_inside_a_named_place_is_explained_without_common_custo
     )
     changes, _, _ = target.advance([child], LATER)
     assert told(changes) == [("watched", "watching", "inhibited_by_parent")]
+
+
+@pytest.mark.parametrize(("channel", "told_apart"), [("app", True), ("miniapp", False)])
+def test_an_incident_of_one_channel_explains_by_its_subject_only_what_comes_over_it(
+    channel: str, told_apart: bool
+) -> None:
+    target = desk()
+    broken = over("miniapp", outage(measure="topic", dims=LINE | {"channel": "miniapp"}))
+    for hours in (0, 2, 4, 6):  # it goes on
+        target.advance([later(broken, hours * 60)], NOON + hours * HOUR_MS)
+    evening = NOON + 6 * HOUR_MS
+    charged = refunds(range(100, 112), evening, measure="theme", value="扣了两次·1")
+    changes, _, _ = target.advance([over(channel, charged, topic="支付失败")], evening)
+    assert [change for change, _, _ in told(changes)] == ["opened" if told_apart else "watched"]
 
 
 def test_another_subject_without_common_customers_is_another_cause() -> None:

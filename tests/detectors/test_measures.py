@@ -76,6 +76,7 @@ def asked(number: int, *, text: str = "可以装在木门上吗", troubled: int 
 
 def test_many_who_only_ask_are_no_trouble() -> None:
     assert benign(asked(12))
+    assert benign(asked(12, text="有没有运费险"))
     assert not benign(asked(9))
     assert not benign(asked(12, troubled=3))
     assert not benign(asked(12, text="师傅没来"))
