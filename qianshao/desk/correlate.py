@@ -373,8 +373,8 @@ def explains(parent: Case, child: Case, zone: tzinfo) -> float:
         return share
     channel = parent.dims.get("channel")
     named = parent.dims.keys() - {"channel"} or (channel is not None and channel == child.dims.get("channel"))
-    told = named and not (channel is not None and _beyond(child.places.get("channel", {}), channel, ELSEWHERE))
-    return SAME_SUBJECT if release or (told and _same_subject(parent, child)) else 0.0
+    apart = channel is not None and _beyond(child.places.get("channel", {}), channel, ELSEWHERE)
+    return SAME_SUBJECT if release or (named and not apart and _same_subject(parent, child)) else 0.0
 
 
 def _fed(told: Case, case: Case, zone: tzinfo) -> bool:

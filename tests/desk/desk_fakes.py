@@ -58,5 +58,11 @@ def finding(
     )
 
 
+def stated(found: Finding, **fields: object) -> Finding:
+    """The same finding, its events stating other fields."""
+    evidence = tuple(msgspec.structs.replace(event, **fields) for event in found.evidence)
+    return msgspec.structs.replace(found, evidence=evidence)
+
+
 def desk(*windows: Maintenance, **push: object) -> Desk:
     return Desk(Config(push=msgspec.convert(push, PushSettings), maintenance=windows))

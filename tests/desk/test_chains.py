@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from desk_fakes import NOON, Dims, desk, finding
+from desk_fakes import NOON, Dims, desk, finding, stated
 
 from qianshao.clock import HOUR_MS, MINUTE_MS
 from qianshao.finding import Finding
-
-
-def stated(found: Finding, **fields: str) -> Finding:
-    """The same finding, its events stating other fields."""
-    return msgspec.structs.replace(
-        found, evidence=tuple(msgspec.structs.replace(event, **fields) for event in found.evidence)
-    )
 
 
 def incidents(*findings: Finding) -> list[str]:

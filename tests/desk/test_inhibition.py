@@ -6,7 +6,7 @@ import random
 
 import msgspec
 import pytest
-from desk_fakes import NOON, Dims, desk, finding
+from desk_fakes import NOON, Dims, desk, finding, stated
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -45,12 +45,6 @@ def later(found: Finding, minutes: int) -> Finding:
             msgspec.structs.replace(event, id=f"{event.id}+{minutes}", ts=event.ts + shift) for event in found.evidence
         ),
     )
-
-
-def over(channel: str, found: Finding, **fields: object) -> Finding:
-    """The same finding, all of it over one channel."""
-    evidence = tuple(msgspec.structs.replace(event, channel=channel, **fields) for event in found.evidence)
-    return msgspec.structs.replace(found, evidence=evidence)
 
 
 def told(changes: list[IncidentChange]) -> list[tuple[str, str, str]]:
@@ -92,9 +86,7 @@ def test_the_same_subject_inside_a_named_place_is_explained_without_common_custo
     target = desk()
     target.advance([outage(measure="topic")], NOON)
     child = refunds(range(100, 112), measure="theme", value="付不了款·1")
-    child = msgspec.structs.replace(
-        child, evidence=tuple(msgspec.structs.replace(event, topic="支付失败") for event in child.evidence)
-    )
+    child = stated(child, topic="支付失败")
     changes, _, _ = target.advance([child], LATER)
     assert told(changes) == [("watched", "watching", "inhibited_by_parent")]
 
@@ -104,12 +96,12 @@ def test_an_incident_of_one_channel_explains_by_its_subject_only_what_comes_over
     channel: str, told_apart: bool
 ) -> None:
     target = desk()
-    broken = over("miniapp", outage(measure="topic", dims=LINE | {"channel": "miniapp"}))
+    broken = stated(outage(measure="topic", dims=LINE | {"channel": "miniapp"}), channel="miniapp")
     for hours in (0, 2, 4, 6):  # it goes on
         target.advance([later(broken, hours * 60)], NOON + hours * HOUR_MS)
     evening = NOON + 6 * HOUR_MS
     charged = refunds(range(100, 112), evening, measure="theme", value="扣了两次·1")
-    changes, _, _ = target.advance([over(channel, charged, topic="支付失败")], evening)
+    changes, _, _ = target.advance([stated(charged, channel=channel, topic="支付失败")], evening)
     assert [change for change, _, _ in told(changes)] == ["opened" if told_apart else "watched"]
 
 
@@ -279,9 +271,7 @@ def test_two_causes_of_one_product_do_not_join_because_a_release_of_several_prod
     double = finding(
         customers=range(50, 60), measure="term", value="重复扣款", dims={"product": "钱包"}, product="钱包", tick=LATER
     )
-    double = msgspec.structs.replace(
-        double, evidence=tuple(msgspec.structs.replace(event, topic="账单费用") for event in double.evidence)
-    )
+    double = stated(double, topic="账单费用")
     changes, _, _ = target.advance([double], LATER)
     assert told(changes) == [("opened", "open", "overwhelming_rise")]
 
@@ -293,9 +283,7 @@ def test_a_word_of_a_release_goes_to_the_case_that_knows_it_rather_than_to_the_o
     )
     people = finding(customers=range(40, 60), measure="term", value="登不上", dims={}, product=None)
     first, _, _ = target.advance([device], NOON)
-    people = msgspec.structs.replace(
-        people, evidence=tuple(msgspec.structs.replace(event, topic="账号登录") for event in people.evidence)
-    )
+    people = stated(people, topic="账号登录")
     second, _, _ = target.advance([later(people, 10)], LATER)
     named = msgspec.structs.replace(later(people, 20), dims={"app": "9.4"})
     changes, _, _ = target.advance([named], named.tick)

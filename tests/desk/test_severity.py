@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
-from desk_fakes import NOON, desk, finding
+from desk_fakes import NOON, desk, finding, stated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,10 +72,7 @@ def test_only_danger_and_a_hundred_people_are_of_the_first_severity(grounds: dic
 def spoken(customers: range, tick: int = NOON, **fields: object) -> Finding:
     """Findings whose events state what `fields` says; `sentiment`, `channel` and `region` go to the events."""
     events = {name: fields.pop(name) for name in ("sentiment", "channel", "region") if name in fields}
-    found = finding(customers=customers, tick=tick, **fields)  # type: ignore[arg-type]
-    return msgspec.structs.replace(
-        found, evidence=tuple(msgspec.structs.replace(event, **events) for event in found.evidence)
-    )
+    return stated(finding(customers=customers, tick=tick, **fields), **events)  # type: ignore[arg-type]
 
 
 def advance(target: Desk, *found: Finding) -> list[IncidentChange]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from desk_fakes import NOON, Dims, desk, finding
+from desk_fakes import NOON, Dims, desk, finding, stated
 
 from qianshao.clock import HOUR_MS
 from qianshao.finding import Finding
@@ -15,12 +15,6 @@ VERSION: Dims = {"app_version": "8.5.0"}
 HEATER: Dims = {"product": "热水器", "model": "H60"}
 
 
-def about(found: Finding, topic: str) -> Finding:
-    """The same finding, its customers speaking about another topic."""
-    evidence = tuple(msgspec.structs.replace(event, topic=topic) for event in found.evidence)
-    return msgspec.structs.replace(found, evidence=evidence)
-
-
 def opened(changes: list[IncidentChange]) -> list[str]:
     return [change.incident for change in changes if change.change == "opened"]
 
@@ -29,7 +23,7 @@ def weak_then_strong(value: str, topic: str, tick: int, *, dims: Dims = LOCK, me
     """Strangers are watched for one word at noon, and would open later."""
     first = finding(customers=range(100, 105), value=value, measure=measure, dims=dims, opens=False, score=4.0)
     later = finding(customers=range(100, 112), value=value, measure=measure, dims=dims, tick=tick)
-    return [about(first, topic), about(later, topic)]
+    return [stated(first, topic=topic), stated(later, topic=topic)]
 
 
 def test_a_second_word_in_exactly_the_same_product_hours_later_is_the_same_cause() -> None:
@@ -49,8 +43,8 @@ def test_a_second_word_in_exactly_the_same_product_hours_later_is_the_same_cause
 def test_after_half_a_day_it_is_another_cause() -> None:
     target = desk()
     target.advance([finding(customers=range(20))], NOON)
-    strong = about(
-        finding(customers=range(100, 112), value="发错", measure="term", tick=NOON + 12 * HOUR_MS), "错发漏发"
+    strong = stated(
+        finding(customers=range(100, 112), value="发错", measure="term", tick=NOON + 12 * HOUR_MS), topic="错发漏发"
     )
     changes, _, _ = target.advance([strong], NOON + 12 * HOUR_MS)
     assert len(opened(changes)) == 1
@@ -66,7 +60,7 @@ def test_a_danger_is_never_taken_for_a_second_word() -> None:
         danger="人身安全/触电",
         tick=NOON + HOUR_MS,
     )
-    changes, _, _ = target.advance([about(harm, "安全隐患")], NOON + HOUR_MS)
+    changes, _, _ = target.advance([stated(harm, topic="安全隐患")], NOON + HOUR_MS)
     assert len(opened(changes)) == 1
 
 
@@ -79,7 +73,7 @@ def test_another_word_of_some_of_the_same_people_in_a_product_that_is_still_told
     changes += target.advance([finding(customers=range(20), tick=NOON + 5 * HOUR_MS)], NOON + 5 * HOUR_MS)[0]
     tick = NOON + 6 * HOUR_MS
     word = finding(customers=range(first, first + 40), value="发错", measure="term", tick=tick)
-    changes += target.advance([about(word, "错发漏发")], tick)[0]
+    changes += target.advance([stated(word, topic="错发漏发")], tick)[0]
     assert len(opened(changes)) == causes
 
 
@@ -128,7 +122,7 @@ def released(topic: str, tick: int, first: int, *, value: str) -> Finding:
     found = finding(
         customers=range(first, first + 15), value=value, measure="term", dims=VERSION, tick=tick, product=None
     )
-    return about(found, topic)
+    return stated(found, topic=topic)
 
 
 def test_what_breaks_in_one_version_within_hours_is_one_cause() -> None:
@@ -149,8 +143,8 @@ def test_what_breaks_in_the_same_version_much_later_and_is_about_something_else_
 
 def test_who_calls_a_wrong_charge_theft_is_explained_by_the_wrong_charges() -> None:
     target = desk()
-    charged = about(
-        finding(customers=range(40), value="支付扣款", dims={"product": "钱包"}, product="钱包"), "支付扣款"
+    charged = stated(
+        finding(customers=range(40), value="支付扣款", dims={"product": "钱包"}, product="钱包"), topic="支付扣款"
     )
     target.advance([charged], NOON)
     theft = finding(
@@ -162,7 +156,7 @@ def test_who_calls_a_wrong_charge_theft_is_explained_by_the_wrong_charges() -> N
         product="钱包",
         tick=NOON + HOUR_MS,
     )
-    changes, _, _ = target.advance([about(theft, "支付扣款")], NOON + HOUR_MS)
+    changes, _, _ = target.advance([stated(theft, topic="支付扣款")], NOON + HOUR_MS)
     assert [(change.change, change.reason) for change in changes] == [("watched", "inhibited_by_parent")]
 
 
@@ -170,7 +164,7 @@ def test_a_swindle_beside_wrong_charges_is_told_apart() -> None:
     target = desk()
     wallet: Dims = {"product": "钱包"}
     target.advance(
-        [about(finding(customers=range(40), value="支付扣款", dims=wallet, product="钱包"), "支付扣款")], NOON
+        [stated(finding(customers=range(40), value="支付扣款", dims=wallet, product="钱包"), topic="支付扣款")], NOON
     )
     swindle = finding(
         customers=range(100, 104),
@@ -181,13 +175,15 @@ def test_a_swindle_beside_wrong_charges_is_told_apart() -> None:
         product="钱包",
         tick=NOON + HOUR_MS,
     )
-    changes, _, _ = target.advance([about(swindle, "支付扣款")], NOON + HOUR_MS)
+    changes, _, _ = target.advance([stated(swindle, topic="支付扣款")], NOON + HOUR_MS)
     assert [(change.change, change.reason) for change in changes] == [("opened", "danger_reported")]
 
 
 def told_of(customers: range, topic: str, dims: Dims, tick: int, *, value: str = "", line: str = "家居") -> Finding:
     """Customers of one line say one thing."""
-    found = about(finding(customers=customers, value=value or topic, measure="term", dims=dims, tick=tick), topic)
+    found = stated(
+        finding(customers=customers, value=value or topic, measure="term", dims=dims, tick=tick), topic=topic
+    )
     evidence = tuple(
         msgspec.structs.replace(event, line=line, product=str(dims.get("product") or "") or None)
         for event in found.evidence
@@ -225,7 +221,7 @@ def test_what_one_system_does_for_all_lines_is_one_cause_in_two_of_them(topic: s
 def test_harmless_talk_about_what_a_danger_is_of_is_no_news() -> None:
     target = desk()
     leak = finding(customers=range(3), measure="danger", value="信息安全/隐私泄露", danger="信息安全/隐私泄露")
-    target.advance([about(leak, "信息隐私")], NOON)
+    target.advance([stated(leak, topic="信息隐私")], NOON)
     soon = NOON + HOUR_MS
     changes, _, _ = target.advance([told_of(range(50, 58), "信息隐私", LOCK, soon)], soon)
     assert opened(changes) == []
@@ -242,7 +238,7 @@ def code(value: str, first: int, tick: int) -> Finding:
         tick=tick,
         dims={"product": "门锁", "firmware": "2.2.0"},
     )
-    return about(found, "")
+    return stated(found, topic="")
 
 
 @pytest.mark.parametrize(("hours", "causes"), [(6, 1), (8, 2), (18, 2)])
@@ -275,6 +271,6 @@ def test_a_few_customers_who_meet_make_no_two_words_of_two_causes(met: int, time
     weak = finding(customers=range(100, 105), value="", measure="trouble", dims=place, opens=False, score=4.0)
     later = range(40 - met, 40 - met + 30)
     strong = finding(customers=later, value="", measure="trouble", dims=place, tick=NOON + HOUR_MS)
-    told = [everywhere, about(weak, "支付扣款"), about(strong, "支付扣款")]
+    told = [everywhere, stated(weak, topic="支付扣款"), stated(strong, topic="支付扣款")]
     changes = [change for each in told for change in target.advance([each], each.tick)[0]]
     assert len(opened(changes)) == times
