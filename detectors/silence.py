@@ -111,7 +111,8 @@ class SilenceWatch:
     customers of each line, its tickets and devices, and each kind of records altogether. Expected is what the source
     ordinarily gave in this hour of such days (working days apart from weekends and holidays), less where its fellows
     give less than they did in theirs: a night, a weekend or a holiday empties all and is no silence. A channel whose
-    hour is not known yet is expected to have its share of all; on the first weekend a silence opens only if it is one
+    hour is not known yet is expected to have its share of all, and one whose hour is known of a single day no more than
+    that: it may have been that of a flood. On the first weekend a silence opens only if it is one
     by the working days' hours too, and the channel was alive until then. What the budget allows opens: channels from
     ten minutes on, others from an hour on; an hour in which five were expected is watched. It ends when the source is
     back.
@@ -274,15 +275,24 @@ class SilenceWatch:
         usual = [self._usual(each, bin_, window) for each in fellows]
         own = self._usual(life, bin_, window)
         if own is None:
-            whole = life.total + sum(each.total for each in fellows)
-            share = life.total / max(whole, 1.0)
-            if not source.channel or life.total < KNOWN or share > SHARE_AT_MOST:
-                return 0.0
-            return given * share / (1.0 - share)
+            return self._part(source, life, fellows, given)
         ordinary = sum(each for each in usual if each is not None)
         if ordinary >= ALL_LEAST and given <= REST * ordinary:
             return 0.0
-        return own * min(1.0, (given + _STEADY) / (ordinary + _STEADY))
+        expected = own * min(1.0, (given + _STEADY) / (ordinary + _STEADY))
+        return expected if self._sure(life, bin_, window) else min(expected, self._part(source, life, fellows, given))
+
+    def _part(self, source: Source, life: _Life, fellows: Sequence[_Life], given: float) -> float:
+        """Signs of life that are a channel's ordinary share of all, where its fellows gave so many; 0 = not known."""
+        share = life.total / max(life.total + sum(each.total for each in fellows), 1.0)
+        if not source.channel or life.total < KNOWN or share > SHARE_AT_MOST:
+            return 0.0
+        return given * share / (1.0 - share)
+
+    def _sure(self, life: _Life, bin_: int, window: int) -> bool:
+        """Return whether the hours of the last bins are known of several days: one may have been that of a flood."""
+        hours = range((bin_ - window + 1) // _BINS, bin_ // _BINS + 1)
+        return all(len(life.hours.get(self._slot(hour * HOUR_MS), ())) >= LEAST_DAYS for hour in hours)
 
     def _fellow(self, source: Source, other: Source) -> bool:
         """Return whether another source's signs say how busy it ordinarily is for this one."""

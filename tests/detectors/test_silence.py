@@ -190,6 +190,18 @@ def test_the_day_after_a_day_of_many_tickets_is_no_silence() -> None:
     assert [found for found in findings if found.opens] == []
 
 
+def test_the_day_after_a_flood_of_one_channel_on_the_first_day_off_is_no_silence() -> None:
+    calm = centre(7)
+    flood = [
+        msgspec.structs.replace(event, id=f"{event.id}-{copy}", conversation=event.conversation + copy)
+        for event in calm
+        if event.channel == "app" and event.kind == "chat" and 5.5 <= (event.ts - START) / DAY_MS < 5.8
+        for copy in range(1, 12)
+    ]
+    findings = told(sorted(calm + flood, key=lambda event: (event.ts, event.id)), until=START + 7 * DAY_MS)
+    assert [found for found in findings if found.opens] == []
+
+
 def test_a_log_that_pauses_altogether_is_no_silence_of_a_source() -> None:
     events = centre(5, alive=lambda ts, source: not NOON <= ts < NOON + 3 * HOUR_MS)
     assert not any(each.opens for each in told(events, until=NOON + 4 * HOUR_MS))
