@@ -37,7 +37,7 @@ from detectors.measures import (
     worked_on,
 )
 from detectors.mood import SHIFT_LIFT, shifted
-from detectors.rare import expectation_without
+from detectors.ordinary import HELD_OUT_MORE, Ordinary
 from detectors.releases import Releases
 from detectors.repeats import SETTLED_MS
 from detectors.shares import LongRunShares
@@ -152,7 +152,7 @@ class Bank:
         self.storms = Storms(self.table, root=root)
         self.surges = Surges(self.table, self.baseline, self.board.volumes, root=root)
         self._trials = Trials()
-        self._releases = Releases(self.table, self.baseline)
+        self._ordinary = Ordinary(self.table, self.baseline, self.surges, Releases(self.table, self.baseline))
         self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self._causes = Causes(self.table, self.baseline, self.shares, self.census.recent, root=root)
         self.emerging = Emerging(settings, self._ordinarily) if root else None
@@ -251,22 +251,7 @@ class Bank:
         if not len(kept):
             return []
         rows, counts, strange = rows[kept], counts[kept], strange[kept]
-        below = table.denominator[rows]
-        everybody = self.surges.ordinary(below, table.windows(below))
-        # A device that was seen at night is not counted again by day, but its error is: those who err are among all.
-        devices = self._by_device[table.row_measured[rows]]
-        everybody[devices] = np.maximum(everybody[devices], counts[devices])
-        slow = self.baseline.slow(counts)
-        mean = self.baseline.expected(rows, everybody, slow)
-        others = everybody[devices] - counts[devices]
-        mean[devices] = np.minimum(mean[devices], self.baseline.beside(rows[devices], others))
-        mean[devices] = np.maximum(mean[devices], self.baseline.own(rows[devices]))
-        mean[devices] = np.maximum(mean[devices], self._releases.least(rows[devices]))
-        spread = self.baseline.spread(rows, slow)
-        rare = np.flatnonzero(harmed[kept])
-        if len(rare):
-            share, spread[rare] = expectation_without(table, self.baseline, rows[rare])
-            mean[rare] = share * everybody[rare] + 1e-6
+        mean, spread, held_out = self._ordinary.of(rows, counts)
         if plan:
             mean *= np.array([self._planned(row, plan) for row in rows.tolist()])[:, None]
         strange &= counts > 1.5 * mean
@@ -274,6 +259,7 @@ class Bank:
         if not len(kept):
             return []
         rows, counts, mean, spread, strange = rows[kept], counts[kept], mean[kept], spread[kept], strange[kept]
+        held_out = held_out[kept]
         learnt = self.census.learnt
         since = np.array([learnt.get(value, self.started_ms) for value in table.row_measured[rows].tolist()])
         known = np.where(since > self.started_ms, THEME_YOUNG_MS, YOUNG_MS)
@@ -283,7 +269,9 @@ class Bank:
         scores = np.zeros_like(mean)
         scores[strange] = upper_score(counts[strange], mean[strange], wide[strange])
         of_value = table.row_measured[rows]
-        over = scores - margin_of_number(self._wording[of_value], counts)
+        asked = margin_of_number(self._wording[of_value], counts)
+        # Only where they are measured against what they hold themselves are many who agree asked less than others.
+        over = scores - np.where(held_out, np.maximum(asked, 0.0) + HELD_OUT_MORE, asked)
         enough = strange & (counts >= min(self.settings.minimum_customers, FEW["danger"]))
         # A pair that is stranger than the three of whom it is part does not speak for them.
         judged = np.where(enough.any(axis=1, keepdims=True), enough, strange)

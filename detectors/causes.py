@@ -12,7 +12,7 @@ from detectors.counts import CountTable
 from detectors.localise import BROAD, IMPLIES, WITHIN_PRODUCT, Cause, dimensions_of, localise
 from detectors.recent import RecentEvents
 from detectors.shares import LongRunShares
-from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS, values_of
+from qianshao.event import DIMENSIONS, WIDE_DIMENSIONS, Observation, values_of
 
 STANDS_OUT = 2.0
 """By so much, in −log10, a cell must be stranger than the place that localisation names, to have the last word."""
@@ -101,13 +101,14 @@ class Causes:
         dims = {**cause.dims, **place}
         if not self._root and not dims.keys() - (WIDE_DIMENSIONS - {"line"}):
             dims = {**fixed, **dims}  # the shard of a line knows nobody else: whatever it finds lies in its line
-        return Cause(dims, cause.carried)
+        return Cause(dims, tuple(_able_to_state(cause.carried, dims)))
 
     def _localised(
         self, value: int, top: Strange, start: int, fixed: Mapping[str, str], names: Sequence[str], *, by_device: bool
     ) -> Cause:
         """Localise the events of a measure value that agree with what is fixed, among some dimensions."""
-        events = [event for event in self._recent.since(value, start) if event.agrees(fixed)]
+        agreeing = [event for event in self._recent.since(value, start) if event.agrees(fixed)]
+        events = _able_to_state(agreeing, fixed)
         tried = dimensions_of(events, names) if names else []
         if top.observed < ENOUGH_FOR_A_PLACE:
             tried = [name for name in tried if name in BROAD or name in WITHIN_PRODUCT]
@@ -171,3 +172,15 @@ class Causes:
         # The line was fixed by where the evidence was gathered; as an explanation it competes with its products.
         anchor = base if name in ("line", "product") else {**fixed, **base}
         return self._shares.of(int(table.row_measured[below]), anchor, name)
+
+
+def _able_to_state(events: Sequence[Observation], dims: Mapping[str, str | list[str]]) -> list[Observation]:
+    """Leave out who states none of a cause's own dimensions and came where nobody does.
+
+    Not everybody says which version of the app he has, but who calls has none.
+    """
+    able = list(events)
+    for name in dims.keys() - set(DIMENSIONS):
+        channels = {event.channel for event in able if name in event.dims}
+        able = [event for event in able if event.channel in channels]
+    return able

@@ -140,6 +140,7 @@ def benign(events: Sequence[Observation], planned: Collection[str] = ()) -> bool
     if not 2 * sum(topic in BENIGN_TOPICS for topic in topics) > len(topics) > 0:
         return False
     many = UPSET_ON_A_PLANNED_DAY if promoted(events, planned) else MOSTLY_UPSET
+    upset |= {event.customer for event in events if event.terms}  # who names a fault does not ask
     return len(upset) < many * len({event.customer for event in events})
 
 

@@ -371,6 +371,14 @@ def test_what_rises_for_days_does_not_become_ordinary_before_it_is_strange(
     assert any(each.opens and each.dims == {"product": "门锁"} for each in found) is told
 
 
+@pytest.mark.parametrize(("every_ms", "customers"), [(MINUTE_MS, 5), (2 * HOUR_MS, 6), (4 * HOUR_MS, 7)])
+def test_a_handful_over_a_day_does_not_make_itself_ordinary(every_ms: int, customers: int) -> None:
+    events = ordinary(140, per_hour=40) + batch(customers, START + 108 * HOUR_MS, topic="", every_ms=every_ms)
+    opened = [each for each in run(events) if each.opens and each.series.measure == "term"]
+    assert [each.dims for each in opened] == [{"product": "门锁", "region": "华东"}] * len(opened)
+    assert opened
+
+
 def test_a_sale_of_one_line_is_expected_of_the_cells_that_cross_lines_too() -> None:
     events = ordinary(96) + [
         event for day in range(3) for event in sale(day, line="到家", topic="支付扣款", number=100)
@@ -434,6 +442,43 @@ def test_errors_of_a_new_release_are_told_at_once_and_named_by_it_among_those_of
     for found in told:
         assert found.dims["app_version"] == "9.4.0"
         assert {event.dims["app_version"] for event in found.evidence} == {"9.4.0"}
+
+
+def locked_out(number: int, ts: int, *, every_ms: int, channel: str, version: str = "") -> list[Observation]:
+    """Customers of all products who cannot log in; who calls has no version of the app."""
+    return [
+        Observation(
+            id=f"l{channel}{version}-{ts}-{index}",
+            kind="chat",
+            ts=ts + index * every_ms,
+            line="家居",
+            product=("门锁", "摄像头")[index % 2],
+            region=REGIONS[index % len(REGIONS)],
+            channel=channel,
+            dims={"app_version": version} if version else {},
+            customer=3_000_000 + ts % 9_999_991 + index,
+            role="customer",
+            terms=("登不上",),
+            text="登不上",
+        )
+        for index in range(number)
+    ]
+
+
+def test_who_cannot_have_a_version_is_no_evidence_against_it() -> None:
+    callers = locked_out(90, START, every_ms=HOUR_MS, channel="hotline")
+    users = [
+        msgspec.structs.replace(event, id=f"u{event.id}", customer=event.customer + 1, channel="app", dims=dims)
+        for event in ordinary(90)
+        for dims in ({"app_version": "8.4.2" if event.ts % 5 == 0 else "8.4.1"},)
+    ]
+    victims = locked_out(9, START + 80 * HOUR_MS, every_ms=10 * MINUTE_MS, channel="app", version="8.4.2")
+    root = Bank(Detection(), root=True, decision_ms=10 * SECOND_MS, zone=ZONE)
+    told = [found for found in run(ordinary(90) + callers + users + victims, target=root) if found.opens]
+    assert told
+    for found in told:
+        assert found.dims == {"app_version": "8.4.2"}
+        assert {event.channel for event in found.evidence} == {"app"}
 
 
 def test_what_the_shard_of_a_line_can_place_nowhere_in_it_lies_in_the_line() -> None:

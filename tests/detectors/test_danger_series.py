@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from detectors.bank import Bank
-from detectors.rare import expectation_without
+from detectors.held_out import without_window
 from qianshao.clock import HOUR_MS, MINUTE_MS, SECOND_MS
 from qianshao.config import Detection
 from qianshao.event import Observation
@@ -192,7 +192,7 @@ def test_of_a_danger_that_was_never_seen_all_places_together_expect_no_more_than
     table = bank.table
     rows = np.array(table.rows_of_measured[table.measured_id(("danger", "人身安全/触电"))], dtype=np.int64)
     rows = rows[table.denominator[rows] >= 0]
-    share, _ = expectation_without(table, bank.baseline, rows)
+    share, _, _ = without_window(table, bank.baseline, rows)
     expected = (share * table.windows(table.denominator[rows]))[:, -1]
     cells = [dict(table.cells[cell]) for cell in table.row_cell[rows].tolist()]
     whole = next(mean for cell, mean in zip(cells, expected, strict=True) if cell == {"line": "家居"})

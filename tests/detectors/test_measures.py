@@ -82,6 +82,15 @@ def test_many_who_only_ask_are_no_trouble() -> None:
     assert not benign(asked(12, text="师傅没来"))
 
 
+@pytest.mark.parametrize(("naming", "harmless"), [(0, True), (3, True), (5, False)])
+def test_who_names_a_fault_of_a_price_does_not_ask(naming: int, harmless: bool) -> None:
+    told = [
+        event("配送费又涨了", customer=each + 1, topic="价格", terms=("涨价",) if each < naming else ())
+        for each in range(10)
+    ]
+    assert benign(told) is harmless
+
+
 def test_on_a_planned_day_more_must_be_upset_about_what_is_asked_anyway() -> None:
     told = [
         event("领不了", customer=each + 1, topic="优惠活动", line="生鲜", sentiment=-0.8 if each < 5 else 0.0)
