@@ -235,7 +235,9 @@ def _joined_by_place(finding: Finding, said: Said, case: Case, age: int, *, led:
     fresh = finding.tick - (case.opened_at or case.created) <= EXACT_PLACE_MS
     if fresh and finding.dims == case.dims and "product" in finding.dims:
         return Bond.EXACT_PLACE
-    if age <= SAME_PRODUCT_MS and led and _same_product(finding, said, case):
+    # No device brings about what lies in one channel whatever is owned, however many there happen to own it.
+    anything = any("channel" in dims and "product" not in dims for dims in (finding.dims, case.dims))
+    if age <= SAME_PRODUCT_MS and led and not anything and _same_product(finding, said, case):
         return Bond.LED
     return Bond.NONE
 

@@ -116,6 +116,25 @@ def test_a_finding_of_another_region_does_not_join_an_incident_by_its_product() 
     assert second not in (first, "nothing new")
 
 
+@pytest.mark.parametrize(("place", "joins"), [({"line": "家居"}, True), ({"line": "家居", "channel": "app"}, False)])
+def test_failing_devices_do_not_bring_about_what_lies_in_one_channel(place: Dims, joins: bool) -> None:
+    failing: Dims = {"product": "热水器", "model": "H50"}
+    devices = finding(
+        customers=range(20), measure="code", value="E7", dims=failing, witness="devices", product="热水器"
+    )
+    said = finding(
+        customers=range(100, 107),
+        measure="ticket_type",
+        value="账号登录",
+        dims=place,
+        witness="tickets",
+        product="热水器",
+        tick=NOON + MINUTE_MS,
+    )
+    first, second = incidents(devices, stated(said, topic=""))
+    assert (second in (first, "nothing new")) is joins
+
+
 def test_two_topics_in_one_place_are_one_cause_in_the_first_hours_only() -> None:
     place: dict[str, str | list[str]] = {"product": "门锁", "region": "华东"}
     one = finding(customers=range(20), value="支付扣款", dims=place)
