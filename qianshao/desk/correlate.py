@@ -235,11 +235,15 @@ def _joined_by_place(finding: Finding, said: Said, case: Case, age: int, *, led:
     fresh = finding.tick - (case.opened_at or case.created) <= EXACT_PLACE_MS
     if fresh and finding.dims == case.dims and "product" in finding.dims:
         return Bond.EXACT_PLACE
-    # No device brings about what lies in one channel whatever is owned, however many there happen to own it.
-    anything = any("channel" in dims and "product" not in dims for dims in (finding.dims, case.dims))
-    if age <= SAME_PRODUCT_MS and led and not anything and _same_product(finding, said, case):
+    led = led and not _whatever_is_owned(finding.dims, case.dims)
+    if age <= SAME_PRODUCT_MS and led and _same_product(finding, said, case):
         return Bond.LED
     return Bond.NONE
+
+
+def _whatever_is_owned(*places: Mapping[str, str | list[str]]) -> bool:
+    """Return whether one of them is a channel and no product: no device brings that about, whoever owns one there."""
+    return any("channel" in dims and "product" not in dims for dims in places)
 
 
 def _harms(dangers: Iterable[str], one: Mapping[str, str | list[str]], other: Mapping[str, str | list[str]]) -> bool:
@@ -288,6 +292,8 @@ def twins(told: Case, case: Case, tick: int, zone: tzinfo) -> bool:
     if _by_devices(told) != _by_devices(case) and _harms(dangers, told.dims, case.dims):
         return waking_between(told.last_evidence, tick, zone) <= SAME_CAUSE_MS
     if not _own_words(case) <= told.witnessed.keys() or not _as_harmful(told, case):
+        return False
+    if _by_devices(told) != _by_devices(case) and _whatever_is_owned(told.dims, case.dims):
         return False
     fed = _fed(told, case, zone)
     subject = _same_subject(told, case)

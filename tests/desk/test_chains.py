@@ -135,6 +135,27 @@ def test_failing_devices_do_not_bring_about_what_lies_in_one_channel(place: Dims
     assert (second in (first, "nothing new")) is joins
 
 
+def test_what_lies_in_one_channel_is_not_one_cause_with_devices_that_began_to_fail_minutes_before() -> None:
+    failing: Dims = {"product": "门锁", "model": "L1", "firmware": "2.1.7"}
+    devices = finding(customers=range(13), measure="code", value="W102", dims=failing, witness="devices")
+    said = finding(
+        customers=range(100, 107),
+        measure="theme",
+        value="收不到验证码",
+        dims={"channel": "小程序"},
+        product=None,
+        tick=NOON + 12 * MINUTE_MS,
+    )
+    first, second = incidents(devices, said)
+    assert second not in (first, "nothing new")
+    target = desk()
+    target.advance([devices], NOON)
+    changes, _, _ = target.advance([said], said.tick)
+    assert [(change.change, change.dims) for change in changes if change.incident == second] == [
+        ("opened", {"channel": "小程序"})
+    ]
+
+
 def test_two_topics_in_one_place_are_one_cause_in_the_first_hours_only() -> None:
     place: dict[str, str | list[str]] = {"product": "门锁", "region": "华东"}
     one = finding(customers=range(20), value="支付扣款", dims=place)
