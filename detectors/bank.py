@@ -251,7 +251,8 @@ class Bank:
         if not len(kept):
             return []
         rows, counts, strange = rows[kept], counts[kept], strange[kept]
-        mean, spread, held_out = self._ordinary.of(rows, counts)
+        devices = self._by_device[table.row_measured[rows]]
+        mean, spread, held_out = self._ordinary.of(rows, counts, devices=devices, harm=harmed[kept])
         if plan:
             mean *= np.array([self._planned(row, plan) for row in rows.tolist()])[:, None]
         strange &= counts > 1.5 * mean

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from detectors.baseline import LEARNT_LATE, ShareBaseline
 from detectors.counts import WINDOW_HOURS, CountTable, Floats, Ints
 from detectors.held_out import without_window
-from detectors.measures import WITNESS
 from detectors.releases import Releases
 from detectors.surges import Surges
+
+Bools = NDArray[np.bool_]
 
 HELD_OUT = WINDOW_HOURS >= 3.0
 """Windows so long are measured against what was learnt before them: what they hold was learnt every hour, and of a
@@ -31,7 +32,7 @@ class Usual(NamedTuple):
     mean: Floats
     spread: Floats
     """Relative variance of the prediction."""
-    held_out: NDArray[np.bool_]
+    held_out: Bools
     """Whether it was learnt without the window itself."""
 
 
@@ -56,17 +57,20 @@ class Ordinary:
         self._baseline = baseline
         self._surges = surges
         self._releases = releases
-        self._devices: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        self._harm: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        self._late: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-        """Of each measure value: who reports it, and how it is learnt."""
 
-    def of(self, rows: Ints, counts: Floats) -> Usual:
-        """Return what `rows` are expected to have, where they had `counts`, shape (rows, windows)."""
+    def of(self, rows: Ints, counts: Floats, *, devices: Bools, harm: Bools) -> Usual:
+        """Return what series are expected to have.
+
+        Parameters
+        ----------
+        rows
+            Their rows of the table.
+        counts
+            What their windows hold now, shape (rows, windows).
+        devices, harm
+            Which of them devices write, and which count harm, shape (rows,).
+        """
         table, baseline = self._table, self._baseline
-        self._know_values()
-        of_value = table.row_measured[rows]
-        devices, harm = self._devices[of_value], self._harm[of_value]
         below = table.denominator[rows]
         everybody = self._surges.ordinary(below, table.windows(below))
         # A device that was seen at night is not counted again by day, but its error is: those who err are among all.
@@ -79,7 +83,8 @@ class Ordinary:
         mean[devices] = np.maximum(mean[devices], self._releases.least(rows[devices]))
         held_out = np.zeros(counts.shape, dtype=np.bool_)
         if baseline.days >= DAYS_BEFORE:
-            held_out[:] = HELD_OUT & ~slow & ~(devices | self._late[of_value])[:, None]
+            late = np.array([table.measured[value][0] == LEARNT_LATE for value in table.row_measured[rows].tolist()])
+            held_out[:] = HELD_OUT & ~slow & ~(devices | late)[:, None]
         held_out[harm] = False
         asked = np.flatnonzero(harm | held_out.any(axis=1))
         if len(asked):
@@ -92,11 +97,3 @@ class Ordinary:
             mean[asked] = np.where(alone, before, mean[asked])
             spread[asked] = np.where(alone, doubt, spread[asked])
         return Usual(mean, spread, held_out)
-
-    def _know_values(self) -> None:
-        """Look up what holds for each measure value, for those that appeared since the last time."""
-        measured = self._table.measured
-        if len(self._harm) < len(measured):
-            self._devices = np.array([WITNESS.get(each[0]) == "devices" for each in measured], dtype=np.bool_)
-            self._harm = np.array([each[0] == "danger" for each in measured], dtype=np.bool_)
-            self._late = np.array([each[0] == LEARNT_LATE for each in measured], dtype=np.bool_)
