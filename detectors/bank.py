@@ -253,8 +253,7 @@ class Bank:
         rows, counts, strange = rows[kept], counts[kept], strange[kept]
         devices = self._by_device[table.row_measured[rows]]
         mean, spread, held_out = self._ordinary.of(rows, counts, devices=devices, harm=harmed[kept])
-        if plan:
-            mean *= np.array([self._planned(row, plan) for row in rows.tolist()])[:, None]
+        mean *= self._planned(rows, tick)
         strange &= counts > 1.5 * mean
         kept = np.flatnonzero(strange.any(axis=1))
         if not len(kept):
@@ -336,7 +335,17 @@ class Bank:
         inherits = self._by_device[self.table.row_measured[rows]] & (above >= 0)
         return np.where(inherits, self.baseline.history(np.maximum(above, 0)), self.baseline.history(rows))
 
-    def _planned(self, row: int, plan: Mapping[str, float]) -> float:
+    def _planned(self, rows: Ints, tick: int) -> Floats:
+        """How many times their share series may be in each window; of one that began yesterday, by who came when."""
+        today, before = self.calendar.planned(tick - 1), self.calendar.planned(tick - 1 - DAY_MS)
+        if not (today or before):
+            return np.ones((len(rows), 1))
+        part = self.table.part_since(self.table.denominator[rows], self.calendar.midnight(tick - 1))
+        each = np.array([[self._times(row, plan) for plan in (today, before)] for row in rows.tolist()])
+        times: Floats = part * each[:, :1] + (1.0 - part) * each[:, 1:]
+        return times
+
+    def _times(self, row: int, plan: Mapping[str, float]) -> float:
         """How many times its share a series may be on a planned day: what customers say, never what devices report.
 
         Where a cell crosses lines, each line counts by its ordinary share of the series.

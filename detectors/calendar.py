@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, time, tzinfo
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +98,11 @@ class Calendar:
     def planned(self, ts_ms: int) -> Mapping[str, float]:
         """Return what was planned on the day of a time: line, "" = all, → multiplier; {} on an ordinary day."""
         return self._days.get(self._day(ts_ms), {}) if self._days else {}
+
+    def midnight(self, ts_ms: int) -> int:
+        """Return when the day of a time began, epoch milliseconds."""
+        day = datetime.fromtimestamp(ts_ms / 1000, tz=self._zone).date()
+        return round(datetime.combine(day, time(), tzinfo=self._zone).timestamp() * 1000)
 
     def work(self, ts_ms: int) -> Sequence[tuple[str, str]]:
         """Return the planned work on the day of a time, each with its line, "" = all, and what its name

@@ -285,6 +285,20 @@ class CountTable:
         counts[:, len(_FINE_WINDOWS) :] = self.hour[rows] @ hour_weights
         return counts
 
+    def part_since(self, rows: Ints, ts_ms: int) -> Floats:
+        """Return which part of the customers of each window came since a time, 1 where nobody came: shape (rows, 6)."""
+        fine_weights, hour_weights = (weights.copy() for weights in self._weights())
+        for back in range(FINE_BINS):
+            if (self.bin - back) * FINE_MS < ts_ms:
+                fine_weights[(self.bin - back) % FINE_BINS] = 0
+        for back in range(HOURS):
+            if (self.bin // FINE_BINS - back) * HOUR_MS < ts_ms:
+                hour_weights[(self.bin // FINE_BINS - back) % HOURS] = 0
+        since = np.hstack([self.fine[rows] @ fine_weights, self.hour[rows] @ hour_weights])
+        whole = self.windows(rows)
+        part: Floats = np.where(whole > 0, since / np.maximum(whole, 1.0), 1.0)
+        return part
+
     def rows_with(self, measured: int, names: tuple[str, ...]) -> list[int]:
         """Return the rows of a measure value whose cells fix exactly these dimensions, given in order."""
         return self._rows_by_names.get((measured, names), [])

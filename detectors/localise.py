@@ -41,7 +41,9 @@ RARE = 0.005
 BEAM = 8
 MAX_DIMS = 4
 LEAST = 2
-"""Somebodies who must carry a value."""
+"""Somebodies who must carry a value of what they have."""
+LEAST_OF_PLACE = 3
+"""Somebodies who must carry any other: where they live, over what they write, which version of the app they use."""
 MOST = 40
 """Values of one dimension that are tried, the most carried first."""
 OTHER = ("",)
@@ -218,12 +220,12 @@ class _Lattice:
         return _Combination(0.0, (), np.ones(len(self.weights), dtype=np.bool_), np.ones(len(self.weights)))
 
     def extend(self, base: _Combination) -> list[_Combination]:
-        """Every combination with one choice more that at least two agree with, each with its worth."""
+        """Every combination with one choice more that enough agree with, each with its worth."""
         found: list[_Combination] = []
         taken = {choice.name for choice in base.choices}
         alive = self.weights * base.agrees
         paid = sum(map(self._cost, base.choices))
-        least = max(LEAST, HEARD * (self.total - self.expected))
+        heard = HEARD * (self.total - self.expected)
         for name in self.names:
             carry = self.carry[name]
             customers = (carry * alive).sum(axis=1)
@@ -231,6 +233,7 @@ class _Lattice:
                 continue
             if name in WITHIN_PRODUCT and "product" not in taken and self.values.get("product"):
                 continue
+            least = max(LEAST if name in BROAD or name in WITHIN_PRODUCT else LEAST_OF_PLACE, heard)
             if not (customers >= least).any():
                 continue
             share = self._share(base.choices, name, careful=True)

@@ -407,6 +407,25 @@ def test_a_sale_of_one_line_is_expected_of_the_cells_that_cross_lines_too() -> N
     assert () in opened(PlannedDay("2025-12-14", "大促", "家居", 3.0))
 
 
+def test_what_a_planned_day_brought_is_no_surprise_in_the_night_after_it() -> None:
+    """Windows of hours reach into it: who came then is expected as then."""
+    events = ordinary(156) + [
+        event
+        for day, number in enumerate((100, 100, 100, 100, 100, 400, 100))
+        for event in sale(day, line="家居", topic="支付扣款", number=number)
+    ]
+    night = START + 6 * 24 * HOUR_MS
+
+    def opened(day: str) -> set[Cell]:
+        calendar = Calendar([PlannedDay(day, "大促", "家居", 3.0)], ZONE)
+        watcher = Bank(Detection(), root=False, decision_ms=10 * SECOND_MS, zone=ZONE, calendar=calendar)
+        found = run([event for event in events if event.ts < night + 12 * HOUR_MS], target=watcher)
+        return {finding.series.dims for finding in found if finding.opens and finding.series.value == "支付扣款"}
+
+    assert opened("2025-12-16") == set()
+    assert opened("2025-12-15")
+
+
 def app_logs(
     number: int, ts: int, *, code: str, every_ms: int, version: str, product: str = "钱包"
 ) -> list[Observation]:
