@@ -38,6 +38,7 @@ from detectors.measures import (
 )
 from detectors.mood import SHIFT_LIFT, shifted
 from detectors.ordinary import HELD_OUT_MORE, Ordinary
+from detectors.planned import Planned
 from detectors.releases import Releases
 from detectors.repeats import SETTLED_MS
 from detectors.shares import LongRunShares
@@ -152,7 +153,8 @@ class Bank:
         self.storms = Storms(self.table, root=root)
         self.surges = Surges(self.table, self.baseline, self.board.volumes, root=root)
         self._trials = Trials()
-        self._ordinary = Ordinary(self.table, self.baseline, self.surges, Releases(self.table, self.baseline))
+        releases, planned = Releases(self.table, self.baseline), Planned(self.table, self.shares, self.calendar)
+        self._ordinary = Ordinary(self.table, self.baseline, self.surges, releases, planned)
         self.silence = SilenceWatch(zone, settings.false_alarms_per_day)
         self._causes = Causes(self.table, self.baseline, self.shares, self.census.recent, root=root)
         self.emerging = Emerging(settings, self._ordinarily) if root else None
@@ -252,8 +254,7 @@ class Bank:
             return []
         rows, counts, strange = rows[kept], counts[kept], strange[kept]
         devices = self._by_device[table.row_measured[rows]]
-        mean, spread, held_out = self._ordinary.of(rows, counts, devices=devices, harm=harmed[kept])
-        mean *= self._planned(rows, tick)
+        mean, spread, held_out = self._ordinary.of(rows, counts, tick, devices=devices, harm=harmed[kept])
         strange &= counts > 1.5 * mean
         kept = np.flatnonzero(strange.any(axis=1))
         if not len(kept):
@@ -334,31 +335,6 @@ class Bank:
         above = self.table.parent[rows]
         inherits = self._by_device[self.table.row_measured[rows]] & (above >= 0)
         return np.where(inherits, self.baseline.history(np.maximum(above, 0)), self.baseline.history(rows))
-
-    def _planned(self, rows: Ints, tick: int) -> Floats:
-        """How many times their share series may be in each window; of one that began yesterday, by who came when."""
-        today, before = self.calendar.planned(tick - 1), self.calendar.planned(tick - 1 - DAY_MS)
-        if not (today or before):
-            return np.ones((len(rows), 1))
-        part = self.table.part_since(self.table.denominator[rows], self.calendar.midnight(tick - 1))
-        each = np.array([[self._times(row, plan) for plan in (today, before)] for row in rows.tolist()])
-        times: Floats = part * each[:, :1] + (1.0 - part) * each[:, 1:]
-        return times
-
-    def _times(self, row: int, plan: Mapping[str, float]) -> float:
-        """How many times its share a series may be on a planned day: what customers say, never what devices report.
-
-        Where a cell crosses lines, each line counts by its ordinary share of the series.
-        """
-        value = int(self.table.row_measured[row])
-        if self._by_device[value]:
-            return 1.0
-        cell = dict(self.table.cells[int(self.table.row_cell[row])])
-        lines = {cell["line"]: 1.0} if "line" in cell else self.shares.of(value, cell, "line")
-        everywhere = plan.get("", 1.0)
-        return everywhere + sum(
-            lines.get(line, 0.0) * (max(times, everywhere) - everywhere) for line, times in sorted(plan.items())
-        )
 
     def _speak(self, value: int, strange: list[Strange], tick: int, plan: Mapping[str, float]) -> Finding | None:
         """Make one finding of the strangest cell of a measure value, unless it said so already."""

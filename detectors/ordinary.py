@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detectors.baseline import LEARNT_LATE, ShareBaseline
 from detectors.counts import WINDOW_HOURS, CountTable, Floats, Ints
 from detectors.held_out import without_window
+from detectors.planned import Planned
 from detectors.releases import Releases
 from detectors.surges import Surges
 
@@ -42,23 +43,27 @@ class Ordinary:
     Harm is rare, and always expected by what was known before it (`held_out`). What people say is, in windows of hours,
     once days are known; where many say it, by what is older than yesterday (`ShareBaseline.slow`), and themes, which
     go on being learnt, by what is newest. What devices write is expected beside those that do not write it, and is at
-    least what they wrote in so long whoever else came, and what the release before had.
+    least what they wrote in so long whoever else came, and what the release before had. On planned days more of what
+    people say is expected (`Planned`).
 
     When it fails: see `ShareBaseline` and `Surges`. Cost: about 30 µs a row; asked only of what exceeds its peak.
 
     Parameters
     ----------
-    table, baseline, surges, releases
-        The counts of one shard and what is known of them.
+    table, baseline, surges, releases, planned
+        The counts of one shard, what is known of them, and what is planned.
     """
 
-    def __init__(self, table: CountTable, baseline: ShareBaseline, surges: Surges, releases: Releases) -> None:
+    def __init__(
+        self, table: CountTable, baseline: ShareBaseline, surges: Surges, releases: Releases, planned: Planned
+    ) -> None:
         self._table = table
         self._baseline = baseline
         self._surges = surges
         self._releases = releases
+        self._planned = planned
 
-    def of(self, rows: Ints, counts: Floats, *, devices: Bools, harm: Bools) -> Usual:
+    def of(self, rows: Ints, counts: Floats, tick: int, *, devices: Bools, harm: Bools) -> Usual:
         """Return what series are expected to have.
 
         Parameters
@@ -67,6 +72,8 @@ class Ordinary:
             Their rows of the table.
         counts
             What their windows hold now, shape (rows, windows).
+        tick
+            End of the windows, epoch milliseconds.
         devices, harm
             Which of them devices write, and which count harm, shape (rows,).
         """
@@ -96,4 +103,4 @@ class Ordinary:
             alone = held_out[asked] | harm[asked, None]
             mean[asked] = np.where(alone, before, mean[asked])
             spread[asked] = np.where(alone, doubt, spread[asked])
-        return Usual(mean, spread, held_out)
+        return Usual(mean * self._planned.times(rows, tick, devices=devices), spread, held_out)

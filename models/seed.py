@@ -23,21 +23,30 @@ BITS = 15
 
 
 def corpus_fingerprint(lexicon: Lexicon) -> str:
-    """Return the SHA-256 over every row that the layers are fitted on: it names corpus and taxonomy together."""
+    """Return the SHA-256 over every row that the layers are fitted on, as it is read: it names corpus and taxonomy.
+
+    A term of the taxonomy is a word of its own, so that a new one changes what rows are read as.
+    """
     digest = hashlib.sha256()
-    for row in (*topic_rows(lexicon), *sentiment_rows(lexicon)):
-        digest.update(f"{row.label}\t{row.text}\n".encode())
+    tokeniser = Tokeniser(lexicon)
+    for rows in (topic_rows(lexicon), sentiment_rows(lexicon)):
+        for row, text, words in zip(rows, *_read(rows, tokeniser), strict=True):
+            digest.update(f"{row.label}\t{text}\t{' '.join(words)}\n".encode())
     return digest.hexdigest()
+
+
+def _read(rows: Sequence[Row], tokeniser: Tokeniser) -> tuple[list[str], list[list[str]]]:
+    """Return each row's masked text and its words."""
+    texts = [mask(row.text) for row in rows]
+    return texts, [list(tokeniser.content(tokeniser.words(text))) for text in texts]
 
 
 def _fit(
     rows: Sequence[Row], tokeniser: Tokeniser, strength: float
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
     """Fit one layer; return labels, weights (2**BITS, classes) and bias (classes,)."""
-    texts = [mask(row.text) for row in rows]
-    words = [list(tokeniser.content(tokeniser.words(text))) for text in texts]
     labels = [row.label for row in rows]
-    return logistic(feature_matrix(texts, words, BITS), labels, strength)
+    return logistic(feature_matrix(*_read(rows, tokeniser), BITS), labels, strength)
 
 
 def write_seed(path: Path) -> None:
