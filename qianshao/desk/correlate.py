@@ -135,6 +135,8 @@ class Bond(IntEnum):
 def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bond, float]:
     """Return why a finding belongs to a case, and, if by people, which share of the smaller group is in both.
 
+    Of those who tell of trouble it is their share, not that of the smaller group.
+
     Shared customers alone never join findings whose places contradict each other: chains through one busy customer
     would swallow strangers. Only a release of the event's own dimensions, such as an app version, joins products.
     Without shared customers, nothing joins a finding most of whose events lie elsewhere, or a case nearly all of whose
@@ -154,7 +156,9 @@ def belongs(finding: Finding, said: Said, case: Case, zone: tzinfo) -> tuple[Bon
         return Bond.PROBLEM, 0.0
     share = _share_of_smaller(said.people, case.customers)
     if share >= SHARED_CUSTOMERS:
-        return Bond.PEOPLE, share
+        # Whoever has trouble is among those of his line who have: they go where most of them are known.
+        everybody = finding.series.measure in UNNAMED_MEASURES
+        return Bond.PEOPLE, meeting(said.people, case.customers) / len(said.people) if everybody else share
     if _elsewhere(said.places, case.dims, BEYOND) or _elsewhere(case.places, finding.dims, ELSEWHERE):
         return release, 0.0
     known = case.witnessed.get(f"{finding.series.measure}:{finding.series.value}")

@@ -74,6 +74,18 @@ def test_that_something_is_wrong_in_both_joins_no_two_places(dims: Dims, joins: 
     assert (second in (first, "nothing new")) == joins
 
 
+def test_everybody_in_trouble_is_of_the_incident_of_most_and_not_of_a_handful_who_are_among_them() -> None:
+    charged = finding(customers=range(40), value="支付扣款", dims={"product": "会员"}, product="会员")
+    few: Dims = {"product": "手表"}
+    soon = NOON + MINUTE_MS
+    watched = finding(customers=range(100, 104), value="应用故障", dims=few, product="手表", opens=False, tick=soon)
+    line: Dims = {"line": "数码"}
+    everybody = [*range(28), *range(100, 104), *range(200, 280)]
+    trouble = finding(customers=everybody, measure="trouble", value="", dims=line, product=None, tick=NOON + HOUR_MS)
+    first, second, third = incidents(charged, watched, trouble)
+    assert first == third != second
+
+
 def test_a_word_that_was_not_heard_for_a_day_does_not_join_by_itself() -> None:
     word = finding(customers=range(10), measure="term", value="白屏")
     fed = [
