@@ -38,6 +38,8 @@ HARMED = 3
 MOVES = 0.5
 """A finding moves the place of its measure value if it knows at least this share of the largest excess found so far: a
 cause of everything is found in each line as well, in one after the other."""
+UNNAMED_MEASURES = ("negative", "trouble")
+"""What says that something is wrong, and not what: no two causes have it in common."""
 LEAST_STATED = 4
 """Events that must state a dimension before they say where a case lies."""
 ONE_PRODUCT = 0.8
@@ -330,11 +332,13 @@ class Case(msgspec.Struct, kw_only=True):
         """Return the evidence of a finding without that of others whom a broader finding happens to bring along.
 
         Those who say that they are elsewhere are others as long as they are fewer than half; else the place is wrong.
+        What says no more than that something is wrong is of a case only where that lies.
         """
-        if self.opened_at is None or not self.dims:
+        unnamed = finding.series.measure in UNNAMED_MEASURES
+        if not self.dims or (self.opened_at is None and not unnamed):
             return finding.evidence
         here = [event for event in finding.evidence if not lies_elsewhere(stated(event), self.dims)]
-        return here if 2 * len(here) > len(finding.evidence) else finding.evidence
+        return here if unnamed or 2 * len(here) > len(finding.evidence) else finding.evidence
 
     def evidence_ids(self) -> list[str]:
         """Return the ids of the evidence, the most telling first."""

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from qianshao.clock import HOUR_MS, MINUTE_MS, waking_between
-from qianshao.desk.case import LEAST_STATED, Case, stated
+from qianshao.desk.case import LEAST_STATED, UNNAMED_MEASURES, Case, stated
 from qianshao.event import BODILY, DIMENSIONS, WIDE_DIMENSIONS, values_of
 from qianshao.finding import Finding
 
@@ -59,8 +59,6 @@ TOPICS_OF = {
 """What is told beside a danger and means the same."""
 SAME_FAMILY = {"信息安全": "资金安全"}
 """Who is called by a swindler that knows the order says that it leaked, and whose data leaked is called."""
-UNNAMED_MEASURES = ("negative", "trouble")
-"""What says that something is wrong, and not what: no two causes have it in common."""
 OWN_MEASURES = ("code", "template", "metric")
 """What devices say by themselves: a value that the broader incident does not know is a cause of its own."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from qianshao.clock import HOUR_MS, MINUTE_MS
@@ -17,7 +19,7 @@ Dims = dict[str, str | list[str]]
 
 def finding(
     *,
-    customers: range,
+    customers: Sequence[int],
     tick: int = NOON,
     measure: str = "topic",
     value: str = "设备离线",

@@ -86,6 +86,19 @@ def test_everybody_in_trouble_is_of_the_incident_of_most_and_not_of_a_handful_wh
     assert first == third != second
 
 
+def test_of_everybody_in_trouble_an_incident_counts_those_of_its_place_and_those_who_state_none() -> None:
+    target = desk()
+    opened = finding(customers=range(40), value="支付扣款", dims={"product": "会员"}, product="会员")
+    target.advance([opened], NOON)
+    trouble = finding(customers=range(100), measure="trouble", value="", dims={}, product=None, tick=NOON + HOUR_MS)
+    elsewhere = tuple(
+        msgspec.structs.replace(event, product="手表") if event.customer > 50 else event for event in trouble.evidence
+    )
+    target.advance([msgspec.structs.replace(trouble, evidence=elsewhere)], trouble.tick)
+    (resolved,), _, _ = target.advance([], NOON + 9 * HOUR_MS)
+    assert (resolved.change, resolved.customers) == ("resolved", 50)
+
+
 def test_a_word_that_was_not_heard_for_a_day_does_not_join_by_itself() -> None:
     word = finding(customers=range(10), measure="term", value="白屏")
     fed = [
