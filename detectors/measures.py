@@ -45,6 +45,11 @@ who must be unhappy while no more come than usual, or must have come back: nothi
 LIFT_ALONE = {"trouble": 5.0}
 """How many times as many as expected must tell of trouble: one product has bad days, and everybody may have his own."""
 _ASKS = re.compile(r"[吗？?]|怎么|如何|什么|多少|几点|哪[里个儿]|有没有|能不能|可不可以")
+_HANDLED = re.compile(
+    r"(?:[已待需请](?:回复|处理|解决|跟进|记录|登记|反馈|升级)(?:完毕|完成)?|处理(?:中|完毕)"
+    r"|转(?:交|给)?(?:相关|其他|对应)?(?:部门|技术|专员|人工|二线|同事)(?:处理|跟进)?|客户(?:满意|知悉|致谢)|[，。、；,;\s])+"
+)
+"""A ticket that says what an agent did, and no word of what about."""
 _MAINTAINED = re.compile(r"(?<![a-z])maint(?:enance)?(?![a-z])|维护(?:窗口|模式|时段|期间|中)", re.IGNORECASE)
 """A log line that speaks of work on the service."""
 
@@ -164,11 +169,15 @@ def mislabelled(events: Sequence[Observation], keywords: Sequence[str]) -> bool:
     texts = [event for event in events if event.text]
     if len({event.customer for event in texts}) < MANY_TEXTS:
         return False
-    telling = [event for event in texts if may_open("theme", summary(event.text))]
+    telling = [event for event in texts if _says_what(summary(event.text))]
     topics = Counter(event.topic for event in telling if event.topic)
     words = Counter(word for event in telling for word in keywords if word in event.text or word in event.tokens)
     best = max([*topics.values(), *words.values()], default=0)
     return best < ONE_TOPIC * len(texts)
+
+
+def _says_what(said: str) -> bool:
+    return may_open("theme", said) and not _HANDLED.fullmatch(said)
 
 
 def only_warned(events: Sequence[Observation]) -> bool:

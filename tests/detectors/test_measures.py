@@ -56,6 +56,7 @@ def tickets(*texts: str, topic: str = "") -> list[Observation]:
 
 def test_one_label_on_tickets_that_say_different_things_is_a_habit() -> None:
     assert mislabelled(tickets("表扬，转达", "重复来电，同前", "催促处理", "一般咨询，已解答"), ["重复", "来电"])
+    assert mislabelled(tickets("转相关部门", "转相关部门，待跟进", "转相关部门", "已回复"), ["部门", "相关"])
 
 
 def test_tickets_that_share_a_word_or_a_topic_are_one_cause() -> None:
