@@ -435,9 +435,9 @@ class Bank:
             over, opens = top.score - margin_of_harm(dict(cell), dims, top.observed), True
         else:
             over = top.over - margin_of_place(measure, dims, top.observed)
-        opens = opens and over >= opening
         if measure == "ticket_type" and mislabelled(carried, words):
-            opens = False
+            return None
+        opens = opens and over >= opening
         if opens and measure in MAY_BE_CALM and calm(carried):
             opens = False
         if by_device and worked_on(carried, self.calendar.work(tick - 1)):

@@ -551,3 +551,23 @@ def test_victims_who_are_most_of_a_small_fleet_do_not_raise_what_is_expected_of_
 
 def test_a_small_fleet_that_goes_on_as_ever_says_nothing() -> None:
     assert bank().advance(leaking(0), START + 8 * 24 * HOUR_MS)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("says", "topic", "found"), [("转相关部门", "", False), ("手机上连不上门锁", "设备离线", True)]
+)
+def test_a_label_whose_tickets_agree_on_nothing_is_no_witness_at_all(says: str, topic: str, found: bool) -> None:
+    def ticket(number: int, ts: int, label: str, **said: str) -> Observation:
+        customer = 9_000 + number
+        return Observation(
+            id=f"t{number}", kind="ticket", ts=ts, line="家居", product="门锁", customer=customer, type=label, **said
+        )
+
+    labels = ("咨询", "发票", "咨询", "退款", "咨询", "设备离线")
+    usual = [ticket(number, START + number * 20 * MINUTE_MS, labels[number % 6]) for number in range(180)]
+    noon = START + 60 * HOUR_MS
+    alike = [
+        ticket(1_000 + number, noon + number * MINUTE_MS, "设备离线", text=says, topic=topic) for number in range(15)
+    ]
+    findings = run([*ordinary(64), *usual, *alike])
+    assert any(finding.series.measure == "ticket_type" for finding in findings) is found
